@@ -1,0 +1,212 @@
+"""The nouns of Loraform: what git declares, what is live, and what may differ.
+
+Every value here is frozen and holds only JSON-like data, so that a plan can be compared, hashed, printed and
+replayed. Nothing in this module decides anything; the planner does (`plan.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import TypeAlias, Union
+
+Json: TypeAlias = Union[None, bool, int, float, str, Sequence["Json"], Mapping[str, "Json"]]
+
+EMPTY: Mapping[str, Json] = MappingProxyType({})
+SHORT = 20
+"""Hex digits of an identity that a label carries (`behaviour.md`, section 1)."""
+
+
+class Role(StrEnum):
+    """What a thing is to its experiment. The order is the order in which an experiment comes to life."""
+
+    TRAINING = "training"
+    MODEL = "model"
+    ENDPOINT = "endpoint"
+    DEPLOYMENT = "deployment"
+
+
+class Phase(StrEnum):
+    """Where a live thing is in its life; backends translate every API state into one of these."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    READY = "ready"
+    FAILED = "failed"
+    DELETING = "deleting"
+    UNKNOWN = "unknown"
+
+
+class Cause(StrEnum):
+    """Why something failed, as far as the planner needs to know: does trying again help by itself?"""
+
+    STOCKOUT = "stock-out"
+    PREEMPTED = "preempted"
+    QUOTA = "quota"
+    DUPLICATE = "duplicate"
+    CANCELLED = "cancelled"
+    ERROR = "error"
+
+    @property
+    def transient(self) -> bool:
+        """True when the same request may succeed later without any change in git."""
+        return self in (Cause.STOCKOUT, Cause.PREEMPTED, Cause.QUOTA)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Address:
+    """Git's name for a thing: it survives every replacement of the live object."""
+
+    experiment: str
+    role: Role
+
+    def __str__(self) -> str:
+        return f"{self.experiment}/{self.role}"
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """A value that is known only once another resource is ready: one of its outputs."""
+
+    address: Address
+    output: str
+
+
+Value: TypeAlias = Union[Json, Ref, Sequence["Value"], Mapping[str, "Value"]]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Source:
+    """Where git declares something. Lines and columns count from 1; 0 means the whole file."""
+
+    path: str
+    line: int = 0
+    column: int = 0
+
+    def __str__(self) -> str:
+        return ":".join([self.path, *(str(n) for n in (self.line, self.column) if n)])
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """A field as the manifest gives it, with its one declared effect (a word of `schemas.effects.Effect`)."""
+
+    value: Json
+    effect: str
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Upload:
+    """A file of the repository that must stand in the bucket, under its content hash, before a create."""
+
+    path: str
+    uri: str
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """The expressions that the metrics of a finished training must satisfy before a deployment."""
+
+    expressions: tuple[str, ...]
+    metrics_of: Address
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """Something that git wants to exist.
+
+    `spec` holds the settings that can be read back from the live object and changed in place; `fields` the
+    manifest fields behind this resource, for explanation; `body` the API body of the create call, with `Ref`s.
+    """
+
+    address: Address
+    kind: str
+    identity: str
+    """64 hex digits; another identity means another object."""
+    attempt_key: str = ""
+    """Hash of the attempt number and the settings of a try: a failed try is repeated when it changes."""
+    spec: Mapping[str, Json] = EMPTY
+    fields: Mapping[str, Declared] = field(default_factory=dict)
+    body: Mapping[str, Value] = EMPTY
+    depends_on: tuple[Address, ...] = ()
+    uploads: tuple[Upload, ...] = ()
+    once: bool = False
+    """A run rather than a thing: it is done when its run record exists."""
+    gate: Gate | None = None
+    protect: bool = False
+    source: Source = Source("")
+
+    @property
+    def stamp(self) -> str:
+        """The identity as labels carry it."""
+        return self.identity[:SHORT]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """How something ended that did not succeed."""
+
+    cause: Cause
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class LiveResource:
+    """Something of ours that exists. One address may have several: old and new coexist, runs are history."""
+
+    address: Address
+    kind: str
+    name: str
+    """The API's resource name; for a deployment `<endpoint name>#<deployed model id>`."""
+    stamp: str
+    """The first 20 hex digits of the identity that it was created with."""
+    phase: Phase
+    spec: Mapping[str, Json] = EMPTY
+    """The readable settings. A field of the desired spec that is absent here is compared by identity only."""
+    outputs: Mapping[str, Json] = EMPTY
+    failure: Failure | None = None
+    attempt_key: str = ""
+    since: float = 0.0
+    """When it entered this phase, in seconds since the epoch."""
+    etag: str = ""
+    protect: bool = False
+    suspended: bool = False
+    declared: Mapping[str, Json] = EMPTY
+    """The manifest fields that were declared when it was last written, where its claim still tells."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A finished training run: this object in the bucket is what "trained" means."""
+
+    stamp: str
+    outputs: Mapping[str, Json] = EMPTY
+    """`artifact_uri` (gs://), `artifact_digest`, `job`, `experiment`."""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    pruned: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Somebody is about to create the object with this identity, or just did (`behaviour.md`, section 3)."""
+
+    stamp: str
+    address: Address
+    at: float
+    """When it was written, in seconds since the epoch."""
+    by: str
+    attempt_key: str = ""
+    generation: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What is live, as one pass saw it."""
+
+    live: tuple[LiveResource, ...] = ()
+    records: Mapping[str, Record] = field(default_factory=dict)
+    """By stamp. Records belong to an identity, not to an experiment: a revert or a copy finds them again."""
+    claims: Mapping[str, Claim] = field(default_factory=dict)
+    """By stamp."""

@@ -1,0 +1,75 @@
+"""The contract between the reconciler and the training image: what one custom job is told, and nothing else.
+
+The reconciler passes it inline as `--spec <canonical JSON>`. It names secrets, it never holds one.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ModelSource(_Strict):
+    """Where the base model comes from."""
+
+    base: str = Field(description="Hub id, gs:// folder, or a local folder.")
+    revision: str | None = Field(None, description="40-hex commit of a hub id.")
+    token_secret: str | None = Field(None, description="projects/P/secrets/S/versions/V, read inside the container.")
+    mirror: str | None = Field(None, description="gs:// folder that keeps a copy of the base, pinned by revision.")
+    tokenizer: str | None = Field(None, description="Another tokenizer than the base's: hub id, gs:// or local folder.")
+    chat_template: str | None = Field(None, description="The text of a jinja2 chat template that replaces the base's.")
+    attn_implementation: str | None = None
+    trust_remote_code: bool = False
+
+
+class DataSource(_Strict):
+    """Where the rows come from. A `gs://` URI may carry `#<generation>`; that generation is read."""
+
+    train: str
+    eval: str | None = None
+    format: Literal["messages", "prompt_completion", "instruction", "text"] = "messages"
+
+
+class Output(_Strict):
+    """Where the run leaves its traces (gs:// URIs)."""
+
+    record: str = Field(description="The run record, written last with generation-match 0.")
+    lock: str = Field(description="Held while training: a second job of the same identity ends as a duplicate.")
+
+
+class Provenance(_Strict):
+    """Who asked for this run. Recorded, never hashed."""
+
+    commit: str = ""
+    plan: str = ""
+    manifest: str = ""
+
+
+class TrainingSpec(_Strict):
+    """Everything that the trainer reads.
+
+    `adapter` holds peft `LoraConfig` keys beside `method`; `quantization` transformers `BitsAndBytesConfig` keys;
+    `training` trl `SFTConfig` keys. Only keys that the manifest gives are present.
+    """
+
+    version: Literal[1] = 1
+    fleet: str
+    experiment: str
+    identity: str = Field(pattern=r"^[0-9a-f]{64}$")
+    attempt: int = Field(1, ge=1)
+    recipe: int = 1
+    method: Literal["lora", "qlora", "full"] = "lora"
+    model: ModelSource
+    data: DataSource
+    adapter: dict[str, Any] = Field(default_factory=dict)
+    quantization: dict[str, Any] = Field(default_factory=dict)
+    training: dict[str, Any] = Field(default_factory=dict)
+    metrics: tuple[str, ...] = Field((), description="Evaluation metrics beyond the loss, by name.")
+    generation: dict[str, Any] = Field(default_factory=dict, description="SamplingParams for evaluation generations.")
+    output: Output
+    provenance: Provenance = Provenance()
