@@ -52,7 +52,7 @@ class Cause(StrEnum):
     @property
     def transient(self) -> bool:
         """True when the same request may succeed later without any change in git."""
-        return self in (Cause.STOCKOUT, Cause.PREEMPTED, Cause.QUOTA)
+        return self in (Cause.STOCKOUT, Cause.PREEMPTED, Cause.QUOTA, Cause.DUPLICATE)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -134,6 +134,12 @@ class Resource:
     uploads: tuple[Upload, ...] = ()
     once: bool = False
     """A run rather than a thing: it is done when its run record exists."""
+    lets_finish: bool = False
+    """A run of an older identity is left to finish instead of being cancelled (`on_change: finish`)."""
+    exclusive: bool = False
+    """Its name is taken by any other identity at the address: old and new cannot stand side by side."""
+    born: Mapping[str, Json] = EMPTY
+    """The settings in `spec` that a create cannot give and that start otherwise (`{"traffic": 0}`)."""
     gate: Gate | None = None
     protect: bool = False
     source: Source = Source("")
@@ -170,9 +176,17 @@ class LiveResource:
     attempt_key: str = ""
     since: float = 0.0
     """When it entered this phase, in seconds since the epoch."""
+    created: float = 0.0
+    """When it was created, in seconds since the epoch."""
+    tries: int = 1
+    """How many times this was tried under its attempt key, as far as a claim tells."""
     etag: str = ""
+    history: bool = False
+    """It is a trace of what was (a registered model, a finished run, a failed deploy operation): never deleted."""
     protect: bool = False
     suspended: bool = False
+    in_use: str = ""
+    """Why it cannot be deleted: somebody else's things depend on it."""
     declared: Mapping[str, Json] = EMPTY
     """The manifest fields that were declared when it was last written, where its claim still tells."""
 

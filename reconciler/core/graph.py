@@ -1,0 +1,63 @@
+"""The order of things: prerequisites before what needs them, and the other way round for removal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from graphlib import CycleError, TopologicalSorter
+
+from reconciler.core.changes import Action, Change
+from reconciler.core.errors import LoraformError
+from reconciler.core.resources import Address, Resource, Role
+
+_ROLES = list(Role)
+
+
+def ordered(resources: Iterable[Resource]) -> tuple[Resource, ...]:
+    """Every resource after all that it depends on; otherwise by experiment and role, whatever the input's order.
+
+    Raises LoraformError for a cycle or for a dependency that nobody declares.
+    """
+    by_address = {resource.address: resource for resource in resources}
+    sorter: TopologicalSorter[Address] = TopologicalSorter()
+    for address in sorted(by_address, key=place):
+        for needed in sorted(by_address[address].depends_on, key=place):
+            if needed not in by_address:
+                raise LoraformError(f"{address} depends on {needed}, which nothing declares")
+        sorter.add(address, *sorted(by_address[address].depends_on, key=place))
+    try:
+        sorter.prepare()
+    except CycleError as error:
+        path = " -> ".join(str(address) for address in error.args[1])
+        raise LoraformError(f"these depend on each other: {path}") from error
+    order: list[Resource] = []
+    while sorter.is_active():
+        batch = sorted(sorter.get_ready(), key=place)
+        order.extend(by_address[address] for address in batch)
+        sorter.done(*batch)
+    return tuple(order)
+
+
+def place(address: Address) -> tuple[str, int]:
+    """The sort key of an address: experiments by name, inside them the roles in the order of a life."""
+    return address.experiment, _ROLES.index(address.role)
+
+
+def apply_order(changes: Iterable[Change]) -> tuple[Change, ...]:
+    """The mutating changes as apply performs them.
+
+    Cancels first (they free machines), then creates and updates with prerequisites first, then deletes with the
+    dependent first.
+    """
+    mutating = [change for change in changes if change.action.mutates]
+    cancels = [change for change in mutating if change.action is Action.CANCEL]
+    writes = [change for change in mutating if change.action in (Action.CREATE, Action.UPDATE)]
+    deletes = [change for change in mutating if change.action is Action.DELETE]
+    return (
+        *sorted(cancels, key=_by_place),
+        *sorted(writes, key=lambda change: (_ROLES.index(change.address.role), change.address.experiment)),
+        *sorted(deletes, key=lambda change: (-_ROLES.index(change.address.role), *_by_place(change))),
+    )
+
+
+def _by_place(change: Change) -> tuple[str, int, str]:
+    return *place(change.address), change.before.name if change.before else ""
