@@ -1,0 +1,168 @@
+"""How a value of the plan reads in plain words, safe to print anywhere.
+
+Every renderer says the same thing the same way by asking here. Nothing in this module knows colours, markup or
+widths; it decides only words, and that no text of a manifest can leave its place on the screen.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+
+from reconciler.core.changes import Action, Change, FieldChange, Plan, Reason
+from reconciler.core.resources import Address, Json, Role
+
+LONGEST = 60
+"""Characters of one field value that are shown."""
+
+EFFECTS: Mapping[str, str] = {
+    "retrain": "new run",
+    "evaluate": "judged again",
+    "roll": "rolled",
+    "update": "no interruption",
+    "run": "the next run",
+    "label": "a label",
+    "nothing": "nothing",
+}
+"""What the declared effect of a field brings about. An effect without an entry is printed as it is."""
+
+
+def clean(text: str, longest: int | None = None) -> str:
+    """The text on one line, with control, format (bidi, zero width) and surrogate characters made visible."""
+    shown = "".join(_visible(character) for character in text)
+    if longest is not None and len(shown) > longest:
+        return shown[: longest - 1] + "…"
+    return shown
+
+
+def value(item: Json) -> str:
+    """One JSON value the way a manifest writes it, cut at `LONGEST` characters."""
+    return clean(_scalar_or_flow(item), LONGEST)
+
+
+def difference(change: FieldChange) -> str:
+    """`16 -> 32`."""
+    return f"{value(change.before)} -> {value(change.after)}"
+
+
+def effect(word: str) -> str:
+    """What a field's difference brings about, for people."""
+    return EFFECTS.get(word, word)
+
+
+def symbol(change: Change) -> str:
+    """One or two characters in front of a change that is made in this pass."""
+    match change.action:
+        case Action.CREATE:
+            return "+-" if change.replaces or change.reason is Reason.IDENTITY_CHANGED else "+"
+        case Action.UPDATE:
+            return "~"
+        case Action.DELETE | Action.CANCEL:
+            return "-"
+        case Action.HOLD:
+            return "!"
+        case Action.WAIT:
+            return "."
+        case Action.NOOP:
+            return ""
+
+
+def headline(changes: Iterable[Change], follow: Iterable[Change]) -> str:
+    """What happens to one experiment as a whole, in one or two words."""
+    now, later = list(changes), list(follow)
+    making = [change for change in now if change.action is Action.CREATE]
+    if any(change.reason is Reason.REMOVED and change.action.mutates for change in now):
+        return "removed from git"
+    for change in (*making, *(item for item in later if item.action is Action.CREATE)):
+        if change.address.role is Role.TRAINING:
+            return _training_headline(change, now, later)
+    if any(change.action is Action.HOLD for change in now):
+        return "held"
+    if making or any(change.action is Action.CREATE for change in later):
+        return "rolled" if _replaced(now, later) else "new"
+    if any(change.action is Action.UPDATE for change in now):
+        return "drifted" if any(change.reason is Reason.DRIFTED for change in now) else "in place"
+    if any(change.action is Action.CANCEL for change in now):
+        return "cancelled"
+    if any(change.action is Action.DELETE for change in (*now, *later)):
+        return "cleaned up"
+    if any(change.action is Action.WAIT for change in now):
+        return "in progress"
+    return "in sync"
+
+
+def condition(waits_on: Iterable[Address], gated: bool) -> str:
+    """When a change that follows will be made: `once training has succeeded`."""
+    if gated:
+        return "once the gate is passed"
+    phrases = {
+        Role.TRAINING: "training has succeeded",
+        Role.MODEL: "the model is registered",
+        Role.ENDPOINT: "the endpoint is there",
+        Role.DEPLOYMENT: "the new one has taken the traffic",
+    }
+    found = [phrases.get(role, str(role)) for role in Role if role in {address.role for address in waits_on}]
+    return f"once {' and '.join(found)}" if found else ""
+
+
+def summary(plan: Plan) -> str:
+    """`2 to create, 1 to update, 4 to follow.`"""
+    counts = {action: sum(change.action is action for change in plan.changes) for action in Action}
+    parts = [
+        (counts[Action.CREATE], "to create"),
+        (counts[Action.UPDATE], "to update"),
+        (counts[Action.DELETE], "to delete"),
+        (counts[Action.CANCEL], "to cancel"),
+        (sum(change.action.mutates for change in plan.follow), "to follow"),
+        (counts[Action.WAIT], "waiting"),
+        (counts[Action.HOLD], "held"),
+    ]
+    return ", ".join(f"{count} {words}" for count, words in parts if count) + "."
+
+
+def quiet(plan: Plan) -> bool:
+    """True when every experiment is as git says: nothing to do now, later, or by a person."""
+    return not plan.follow and all(change.action is Action.NOOP for change in plan.changes)
+
+
+def _training_headline(change: Change, now: Sequence[Change], later: Sequence[Change]) -> str:
+    if change.reason in (Reason.RETRY, Reason.ATTEMPT_CHANGED):
+        return "run again"
+    if change.reason is Reason.PRUNED:
+        return "retrain, the artifact was pruned"
+    if change.reason is Reason.IDENTITY_CHANGED or change.replaces or _replaced(now, later):
+        return "retrain"
+    return "new"
+
+
+def _replaced(now: Sequence[Change], later: Sequence[Change]) -> bool:
+    return any(change.replaces or change.reason is Reason.SUPERSEDED for change in (*now, *later))
+
+
+def _visible(character: str) -> str:
+    if unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp"):
+        return character.encode("unicode_escape", "surrogatepass").decode("ascii")
+    return character
+
+
+def _scalar_or_flow(item: Json) -> str:
+    match item:
+        case None:
+            return "(not set)"
+        case bool():
+            return "true" if item else "false"
+        case float():
+            return _number(item)
+        case int() | str():
+            return str(item)
+        case Mapping():
+            return "{" + ", ".join(f"{key}: {_scalar_or_flow(item[key])}" for key in sorted(item)) + "}"
+        case _:
+            return "[" + ", ".join(_scalar_or_flow(part) for part in item) + "]"
+
+
+def _number(number: float) -> str:
+    if number and abs(number) < 1e-3:
+        mantissa, exponent = f"{number:e}".split("e")
+        return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
+    return f"{number:.10g}"
