@@ -27,7 +27,7 @@ def setting_changes(resource: Resource, live: LiveResource) -> tuple[FieldChange
 
 def declared_changes(resource: Resource, declared: Mapping[str, Json]) -> tuple[FieldChange, ...]:
     """How the manifest fields behind `resource` differ from those declared when an older object was written."""
-    changes = []
+    changes: list[FieldChange] = []
     for path in sorted(resource.fields.keys() | declared.keys()):
         field = resource.fields.get(path)
         before, after = declared.get(path), field.value if field else None

@@ -1,13 +1,13 @@
 """Problems: in what a person wrote (values, collected) and in the world (exceptions, translated in `cloud/`).
 
-    LoraformError
-    |-- Refused          a guard or a person's word forbids it; nothing was done
-    |-- Stale            the plan is no longer what would happen
-    `-- CloudError       the API said no; `status` is Google's canonical word
-        |-- Retryable    try again later: quota, unavailable, aborted
-        |-- NotFound
-        |-- Conflict     somebody else was first: taken name, failed precondition of a generation or etag
-        `-- Terminal     the request itself is wrong or forbidden
+LoraformError
+|-- Refused          a guard or a person's word forbids it; nothing was done
+|-- Stale            the plan is no longer what would happen
+`-- CloudError       the API said no; `status` is Google's canonical word
+    |-- Retryable    try again later: quota, unavailable, aborted
+    |-- NotFound
+    |-- Conflict     somebody else was first: taken name, failed precondition of a generation or etag
+    `-- Terminal     the request itself is wrong or forbidden
 """
 
 from __future__ import annotations

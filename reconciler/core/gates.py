@@ -55,9 +55,7 @@ def parse(expression: str) -> Bound:
     return Bound(match["metric"], match["op"], float(match["bound"]), relative=False)
 
 
-def judge(
-    expressions: tuple[str, ...], metrics: Mapping[str, float], champion: Mapping[str, float] | None
-) -> Verdict:
+def judge(expressions: tuple[str, ...], metrics: Mapping[str, float], champion: Mapping[str, float] | None) -> Verdict:
     """Judge metrics against the gate and against what serves now (None: nothing does, relative bounds pass).
 
     A metric that is missing or not a number does not pass.
@@ -72,9 +70,7 @@ def gate_stamp(expressions: tuple[str, ...], *, passed: bool) -> str:
     return f"{'passed' if passed else 'failed'}-{text}"
 
 
-def _judge_one(
-    bound: Bound, metrics: Mapping[str, float], champion: Mapping[str, float] | None
-) -> tuple[bool, str]:
+def _judge_one(bound: Bound, metrics: Mapping[str, float], champion: Mapping[str, float] | None) -> tuple[bool, str]:
     value = metrics.get(bound.metric, math.nan)
     if math.isnan(value):
         return False, f"{bound.metric} was not measured"

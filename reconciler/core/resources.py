@@ -12,7 +12,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import TypeAlias, Union
 
-Json: TypeAlias = Union[None, bool, int, float, str, Sequence["Json"], Mapping[str, "Json"]]
+Json: TypeAlias = Union[bool, int, float, str, Sequence["Json"], Mapping[str, "Json"], None]
 
 EMPTY: Mapping[str, Json] = MappingProxyType({})
 SHORT = 20
@@ -138,6 +138,8 @@ class Resource:
     """A run of an older identity is left to finish instead of being cancelled (`on_change: finish`)."""
     exclusive: bool = False
     """Its name is taken by any other identity at the address: old and new cannot stand side by side."""
+    collides: bool = False
+    """Its API name follows from its identity: a second create collides instead of making a second object."""
     born: Mapping[str, Json] = EMPTY
     """The settings in `spec` that a create cannot give and that start otherwise (`{"traffic": 0}`)."""
     gate: Gate | None = None
@@ -200,6 +202,8 @@ class Record:
     """`artifact_uri` (gs://), `artifact_digest`, `job`, `experiment`."""
     metrics: Mapping[str, float] = field(default_factory=dict)
     pruned: bool = False
+    imagined: bool = False
+    """The forecast made it up: its metrics are not known, so no gate is judged by it."""
 
 
 @dataclass(frozen=True, slots=True)

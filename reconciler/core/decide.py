@@ -1,0 +1,206 @@
+"""The decision table for things: models, endpoints, deployments. Runs have their own (`runs.py`).
+
+Each function answers for one row; `decide_thing` puts them in the order in which they count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from reconciler.core.changes import Action, Change, Reason
+from reconciler.core.diff import declared_changes, setting_changes
+from reconciler.core.gates import gate_stamp, judge
+from reconciler.core.identity import canonical
+from reconciler.core.resources import Address, LiveResource, Phase, Resource
+from reconciler.core.world import World
+
+
+def decide_thing(resource: Resource, world: World, decided: Mapping[Address, Change]) -> list[Change]:
+    """All changes at the address of a desired thing: one about the thing itself, then those about its predecessors."""
+    same = world.same(resource)
+    settled = decide_existing(resource, same, world) if same else None
+    if settled is not None:
+        return [settled, *superseded(resource, settled, world)]
+    return [decide_create(resource, world, decided)]
+
+
+def decide_existing(resource: Resource, same: tuple[LiveResource, ...], world: World) -> Change | None:
+    """The row for an object of the desired identity; None when it is as good as absent and may be created."""
+    ready = world.ready(resource)
+    if ready is not None:
+        return compare(resource, ready)
+    live = same[0]
+    if live.phase in (Phase.DELETING, Phase.UNKNOWN):
+        return wait_or_stuck(live, world, resource)
+    if live.phase is Phase.FAILED:
+        return after_failure(resource, live, live.tries, world)
+    return _change(resource, Action.WAIT, Reason.IN_PROGRESS, live.phase.value, before=live)
+
+
+def compare(resource: Resource, live: LiveResource) -> Change:
+    """A ready object of the desired identity: in sync, or to be updated in place."""
+    fields = setting_changes(resource, live)
+    if not fields:
+        return _change(resource, Action.NOOP, Reason.IN_SYNC, before=live)
+    drifted = any(
+        item.path in live.declared and canonical(live.declared[item.path]) != canonical(item.before) for item in fields
+    )
+    reason = Reason.DRIFTED if drifted else Reason.SETTINGS_CHANGED
+    return replace(_change(resource, Action.UPDATE, reason, before=live), fields=fields)
+
+
+def after_failure(resource: Resource, live: LiveResource, tries: int, world: World) -> Change | None:
+    """What follows a failure: None (try again now), a wait, or a hold until git says something new."""
+    if live.attempt_key and live.attempt_key != resource.attempt_key:
+        return None
+    message = live.failure.message if live.failure else "it failed and does not say why"
+    if live.failure is None or not live.failure.cause.transient:
+        return _change(resource, Action.HOLD, Reason.FAILED, message, before=live)
+    if tries >= world.patience.tries:
+        return _change(resource, Action.HOLD, Reason.FAILED, f"{message} ({tries} tries)", before=live)
+    if world.now < live.since + world.patience.backoff * 2 ** (tries - 1):
+        return _change(resource, Action.WAIT, Reason.BACKOFF, message, before=live)
+    return None
+
+
+def decide_create(resource: Resource, world: World, decided: Mapping[Address, Change]) -> Change:
+    """Nothing of this identity exists, or it failed and may be tried again: is its time come?"""
+    others = tuple(live for live in world.others(resource) if not live.history)
+    if resource.exclusive and others:
+        return _change(
+            resource,
+            Action.HOLD,
+            Reason.EXCLUSIVE,
+            f"{others[0].name} holds the name: destroy it first",
+            before=others[0],
+        )
+    held = hold_by_prerequisite(resource, world, decided)
+    if held is not None:
+        return held
+    pending = [address for address in resource.depends_on if _unfinished(decided[address])]
+    if pending:
+        return replace(_change(resource, Action.WAIT, Reason.PREREQUISITE), waits_on=tuple(pending))
+    gated = hold_by_gate(resource, world)
+    if gated is not None:
+        return gated
+    claimed = wait_for_claim(resource, world)
+    if claimed is not None:
+        return claimed
+    return create(resource, world, others)
+
+
+def create(resource: Resource, world: World, others: tuple[LiveResource, ...]) -> Change:
+    """Create it, and say why: absent, another identity, another attempt, or once more after a passing failure."""
+    failed = next((live for live in world.same(resource) if live.phase is Phase.FAILED), None)
+    predecessor = next((live for live in world.others(resource)), None)
+    if failed is not None:
+        reason = Reason.RETRY if failed.attempt_key == resource.attempt_key else Reason.ATTEMPT_CHANGED
+    else:
+        reason = Reason.IDENTITY_CHANGED if predecessor else Reason.ABSENT
+    declared = predecessor.declared if predecessor else {}
+    return replace(
+        _change(resource, Action.CREATE, reason, before=failed or predecessor),
+        replaces=others,
+        fields=declared_changes(resource, declared) if declared else (),
+        stamps=verdict_stamps(resource, world),
+    )
+
+
+def superseded(resource: Resource, settled: Change, world: World) -> list[Change]:
+    """Older objects go once the new one is ready and in sync, so once it also has the traffic."""
+    if settled.action is not Action.NOOP:
+        return []
+    return [
+        replace(_change(resource, Action.DELETE, Reason.SUPERSEDED, before=live), after=None)
+        for live in world.others(resource)
+        if not live.history and live.phase is not Phase.DELETING
+    ]
+
+
+def hold_by_prerequisite(resource: Resource, world: World, decided: Mapping[Address, Change]) -> Change | None:
+    """A held or suspended prerequisite holds what needs it, and so on up the chain."""
+    for address in resource.depends_on:
+        if decided[address].action is Action.HOLD:
+            change = _change(resource, Action.HOLD, Reason.PREREQUISITE, f"{address.role} is held")
+            return replace(change, waits_on=(address,))
+        if any(live.suspended for live in world.live.get(address, ())):
+            return _change(resource, Action.HOLD, Reason.SUSPENDED, f"loraform resume {address.experiment}")
+    return None
+
+
+def hold_by_gate(resource: Resource, world: World) -> Change | None:
+    """A deployment whose model's metrics are below the gate is held; a verdict once recorded is not judged again."""
+    if resource.gate is None:
+        return None
+    passed, words = gate_verdict(resource, world)
+    return None if passed else _change(resource, Action.HOLD, Reason.GATE, words)
+
+
+def gate_verdict(resource: Resource, world: World) -> tuple[bool, str]:
+    """(passed, why). A verdict recorded with the model wins; else the metrics of the run record are judged."""
+    gate = resource.gate
+    record = world.records.get(world.desired[gate.metrics_of].stamp) if gate else None
+    if gate is None or record is None or record.imagined:
+        return True, "not judged yet"
+    verdict = judge(gate.expressions, record.metrics, champion_metrics(resource, world))
+    recorded = {live.outputs.get("gate") for address in resource.depends_on for live in _ready(address, world)}
+    for passed in (True, False):
+        if gate_stamp(gate.expressions, passed=passed) in recorded:
+            return passed, "; ".join(verdict.lines)
+    return verdict.passed, "; ".join(verdict.lines)
+
+
+def champion_metrics(resource: Resource, world: World) -> Mapping[str, float] | None:
+    """The metrics of the identity that has the most traffic now, other than the candidate; None if there is none."""
+    serving = [live for live in world.others(resource) if live.phase is Phase.READY and not live.history]
+    champion = max(serving, key=_share, default=None)
+    record = world.records.get(str(champion.outputs.get("trained_by", ""))) if champion else None
+    return record.metrics if record else None
+
+
+def verdict_stamps(resource: Resource, world: World) -> Mapping[str, str]:
+    """The label that keeps the gate's verdict with the model version, when `resource` is a gated model."""
+    for gated in world.desired.values():
+        gate = gated.gate
+        if gate and resource.address in gated.depends_on and gate.metrics_of in resource.depends_on:
+            passed, _ = gate_verdict(gated, world)
+            return {"loraform-gate": gate_stamp(gate.expressions, passed=passed)}
+    return {}
+
+
+def wait_for_claim(resource: Resource, world: World) -> Change | None:
+    """Somebody wrote a claim on this identity moments ago: the object is about to appear."""
+    claim = world.claims.get(resource.stamp)
+    if resource.collides or claim is None or world.now >= claim.at + world.patience.claim:
+        return None
+    if any(live.created >= claim.at for live in world.same(resource)):
+        return None
+    return _change(resource, Action.WAIT, Reason.CLAIMED, f"by {claim.by}")
+
+
+def wait_or_stuck(live: LiveResource, world: World, resource: Resource | None = None) -> Change:
+    """Deleting and unknown things are waited for, an hour long; then a person must look."""
+    stuck = world.now > live.since + world.patience.stuck
+    action, reason = (Action.HOLD, Reason.STUCK) if stuck else (Action.WAIT, Reason.IN_PROGRESS)
+    return Change(live.address, live.kind, action, reason, live.phase.value, before=live, after=resource)
+
+
+def _unfinished(change: Change) -> bool:
+    return change.action not in (Action.NOOP, Action.UPDATE)
+
+
+def _ready(address: Address, world: World) -> tuple[LiveResource, ...]:
+    live = world.ready(world.desired[address])
+    return (live,) if live else ()
+
+
+def _share(live: LiveResource) -> float:
+    share = live.spec.get("traffic", 0)
+    return share if isinstance(share, (int, float)) else 0
+
+
+def _change(
+    resource: Resource, action: Action, reason: Reason, detail: str = "", before: LiveResource | None = None
+) -> Change:
+    return Change(resource.address, resource.kind, action, reason, detail, before=before, after=resource)

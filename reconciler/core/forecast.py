@@ -1,0 +1,88 @@
+"""What will follow: the same decision table, run forward over a world in which everything goes well.
+
+`imagine` says how one pass changes the world when all calls succeed and all that is in progress ends well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import replace
+
+from reconciler.core.changes import Action, Change
+from reconciler.core.resources import LiveResource, Phase, Record, Resource, Role, Snapshot
+from reconciler.core.table import decide
+from reconciler.core.world import World, world_of
+
+HORIZON = 64
+"""More passes than any experiment needs; the forecast stops there whatever happens."""
+_DAY = 86_400.0
+_UNDER_WAY = (Phase.PENDING, Phase.RUNNING)
+
+
+def forecast(world: World, changes: tuple[Change, ...], only: Collection[str] | None = None) -> tuple[Change, ...]:
+    """The mutating changes of later passes, in the order of the passes, if the world does what is imagined."""
+    follow: list[Change] = []
+    for _ in range(HORIZON):
+        imagined = imagine(world, changes)
+        later = decide(imagined, only)
+        if imagined.live == world.live and imagined.records == world.records and later == changes:
+            break
+        waited = {change.address: change.waits_on for change in changes if change.waits_on}
+        follow += [
+            replace(change, waits_on=waited.get(change.address, ())) for change in later if change.action.mutates
+        ]
+        world, changes = imagined, later
+    return tuple(follow)
+
+
+def imagine(world: World, changes: Iterable[Change]) -> World:
+    """The world a day later: the changes are done, what was in progress has ended well, claims have lapsed."""
+    now = world.now + _DAY
+    live = {item.name: _settled(item, world) for items in world.live.values() for item in items}
+    records = dict(world.records)
+    for job in (item for items in world.runs.values() for item in items if item.phase in _UNDER_WAY):
+        _finish(records, job.stamp)
+    for change in changes:
+        if change.action is Action.CREATE and change.after and change.after.once:
+            _finish(records, change.after.stamp)
+        elif change.action is Action.CREATE and change.after:
+            born = _born(change.after, now)
+            live[born.name] = born
+        elif change.action is Action.UPDATE and change.after and change.before:
+            live[change.before.name] = replace(change.before, spec={**change.before.spec, **change.after.spec})
+        elif change.action in (Action.DELETE, Action.CANCEL) and change.before:
+            live.pop(change.before.name, None)
+    left = tuple(item for item in live.values() if item is not None)
+    return world_of(world.desired.values(), Snapshot(left, records, {}), now, world.patience)
+
+
+def _finish(records: dict[str, Record], stamp: str) -> None:
+    known = records.get(stamp)
+    if known is None or known.pruned:
+        records[stamp] = Record(stamp, imagined=True)
+
+
+def _settled(live: LiveResource, world: World) -> LiveResource | None:
+    """How something in progress ends when all goes well; None when it is gone."""
+    if live.phase is Phase.DELETING:
+        return None
+    if live.phase not in _UNDER_WAY:
+        return live
+    desired = world.desired.get(live.address)
+    if desired is not None and desired.stamp == live.stamp:
+        live = replace(live, spec={**desired.spec, **desired.born})
+    return replace(live, phase=Phase.READY, history=live.history or live.address.role is Role.TRAINING)
+
+
+def _born(resource: Resource, now: float) -> LiveResource:
+    return LiveResource(
+        resource.address,
+        resource.kind,
+        name=f"{resource.address}@{resource.stamp}",
+        stamp=resource.stamp,
+        phase=Phase.READY,
+        spec={**resource.spec, **resource.born},
+        attempt_key=resource.attempt_key,
+        since=now,
+        created=now,
+    )

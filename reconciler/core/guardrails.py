@@ -1,0 +1,56 @@
+"""What is too much for one plan: without a person's word, such changes are held rather than carried out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from reconciler.core.changes import Action, Change, Reason
+from reconciler.core.resources import Role
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The policy of the project, and what the person allowed on the command line.
+
+    `deletes` is an absolute number, `delete_share` a fraction of all live experiments; the larger of both counts.
+    """
+
+    new_runs: int = 5
+    deletes: int = 5
+    delete_share: float = 0.2
+    allow_runs: int = 0
+    allow_delete: frozenset[str] = frozenset()
+
+
+def guard(changes: Iterable[Change], limits: Limits) -> tuple[Change, ...]:
+    """Hold the training starts and the deletions that go beyond the limits; all of them, so that nobody picks for you.
+
+    A superseded deployment is no deletion in this sense: its successor serves already.
+    """
+    changes = tuple(changes)
+    starts = [change for change in changes if _starts(change)]
+    losing = {change.address.experiment for change in changes if _removes(change)} - limits.allow_delete
+    experiments = {change.address.experiment for change in changes}
+    too_many_starts = len(starts) > max(limits.new_runs, limits.allow_runs)
+    too_many_losing = len(losing) > max(limits.deletes, int(limits.delete_share * len(experiments)))
+    return tuple(
+        _hold(change, f"{len(starts)} training starts in one plan: --allow-runs {len(starts)}")
+        if too_many_starts and _starts(change)
+        else _hold(change, f"{len(losing)} experiments lose something: --allow-delete {change.address.experiment}")
+        if too_many_losing and _removes(change) and change.address.experiment in losing
+        else change
+        for change in changes
+    )
+
+
+def _starts(change: Change) -> bool:
+    return change.action is Action.CREATE and change.address.role is Role.TRAINING
+
+
+def _removes(change: Change) -> bool:
+    return change.action in (Action.DELETE, Action.CANCEL) and change.reason is Reason.REMOVED
+
+
+def _hold(change: Change, word: str) -> Change:
+    return replace(change, action=Action.HOLD, reason=Reason.GUARD, detail=word)

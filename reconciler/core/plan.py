@@ -1,0 +1,45 @@
+"""`make_plan`: the decision table as a total, pure function of (desired, live, now).
+
+Same values in, same plan out, whatever their order. What will follow is computed by the same table, run forward over
+an imagined world (`forecast.py`); what is too much for one plan is held (`guardrails.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from reconciler.core.changes import Plan, plan_id
+from reconciler.core.errors import Diagnostic
+from reconciler.core.forecast import forecast
+from reconciler.core.guardrails import Limits, guard
+from reconciler.core.resources import Resource, Snapshot
+from reconciler.core.table import decide
+from reconciler.core.world import Patience, world_of
+
+
+def make_plan(
+    desired: Iterable[Resource],
+    snapshot: Snapshot,
+    *,
+    now: float,
+    target: str,
+    only: Collection[str] | None = None,
+    patience: Patience | None = None,
+    limits: Limits | None = None,
+    diagnostics: Iterable[Diagnostic] = (),
+) -> Plan:
+    """What one pass would do now, what would follow, and what waits for a person.
+
+    `now` is in seconds since the epoch. `only` selects experiments by name; a plan with a selection never removes
+    anything on the ground that git does not name it. Raises LoraformError when `desired` has a cycle.
+    """
+    world = world_of(desired, snapshot, now, patience or Patience())
+    changes = guard(decide(world, only), limits or Limits())
+    follow = forecast(world, changes, only)
+    return Plan(
+        target=target,
+        changes=changes,
+        follow=follow,
+        diagnostics=tuple(sorted(diagnostics, key=lambda item: (item.source, item.rule, item.message))),
+        id=plan_id(changes, follow),
+    )

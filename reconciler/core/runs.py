@@ -1,0 +1,98 @@
+"""The decision table for runs: a training is done when its run record exists; a job is only how to get one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from reconciler.core.changes import Action, Change, Reason
+from reconciler.core.decide import after_failure, decide_create
+from reconciler.core.resources import Address, Cause, LiveResource, Phase, Resource
+from reconciler.core.world import World
+
+
+def decide_run(resource: Resource, world: World, decided: Mapping[Address, Change]) -> list[Change]:
+    """All changes at the address of a desired run: one about the run, then the cancels of superseded ones."""
+    return [_decide(resource, world, decided), *_superseded(resource, world)]
+
+
+def _decide(resource: Resource, world: World, decided: Mapping[Address, Change]) -> Change:
+    record = world.records.get(resource.stamp)
+    jobs = tuple(job for job in world.runs.get(resource.stamp, ()) if _counts(job, world))
+    if record is not None and not record.pruned:
+        return _change(resource, Action.NOOP, Reason.REUSED, before=jobs[0] if jobs else None)
+    running = next((job for job in jobs if job.phase in (Phase.PENDING, Phase.RUNNING)), None)
+    if running is not None:
+        return _in_progress(resource, running)
+    unclear = next((job for job in jobs if job.phase in (Phase.DELETING, Phase.UNKNOWN)), None)
+    if unclear is not None:
+        stuck = world.now > unclear.since + world.patience.stuck
+        action, reason = (Action.HOLD, Reason.STUCK) if stuck else (Action.WAIT, Reason.IN_PROGRESS)
+        return _change(resource, action, reason, unclear.phase.value, before=unclear)
+    if jobs and record is None:
+        settled = _after_end(resource, jobs, world)
+        if settled is not None:
+            return settled
+    twin = next((change for change in decided.values() if _starts(change, resource)), None)
+    if twin is not None:
+        change = _change(resource, Action.WAIT, Reason.SAME_RUN, f"as {twin.address.experiment}")
+        return replace(change, waits_on=(twin.address,))
+    change = decide_create(resource, world, decided)
+    if change.action is Action.CREATE and record is not None:
+        return replace(change, reason=Reason.PRUNED)
+    return change
+
+
+def _after_end(resource: Resource, jobs: tuple[LiveResource, ...], world: World) -> Change | None:
+    """The newest job of this identity has ended and left no record: wait, hold, or None to try again."""
+    newest = jobs[0]
+    if newest.phase is Phase.READY:
+        if newest.attempt_key and newest.attempt_key != resource.attempt_key:
+            return None
+        if world.now < newest.since + world.patience.artifact:
+            return _change(
+                resource, Action.WAIT, Reason.IN_PROGRESS, "its run record is about to appear", before=newest
+            )
+        detail = "the job succeeded, but left no run record"
+        return _change(resource, Action.HOLD, Reason.ARTIFACT_MISSING, detail, before=newest)
+    failed = [job for job in jobs if job.phase is Phase.FAILED and job.attempt_key == newest.attempt_key]
+    return after_failure(resource, newest, len(failed), world)
+
+
+def _counts(job: LiveResource, world: World) -> bool:
+    """A cancelled job counts only under the claim that it was started with.
+
+    Apply drops the claim when it cancels a superseded run, so that a revert may start it again; a person's cancel
+    leaves the claim, and holds the run.
+    """
+    if job.failure is None or job.failure.cause is not Cause.CANCELLED:
+        return True
+    claim = world.claims.get(job.stamp)
+    return claim is not None and claim.at <= job.created
+
+
+def _in_progress(resource: Resource, job: LiveResource) -> Change:
+    if job.address == resource.address:
+        return _change(resource, Action.WAIT, Reason.IN_PROGRESS, job.phase.value, before=job)
+    change = _change(resource, Action.WAIT, Reason.SAME_RUN, f"as {job.address.experiment}", before=job)
+    return replace(change, waits_on=(job.address,))
+
+
+def _starts(change: Change, resource: Resource) -> bool:
+    return change.action is Action.CREATE and change.after is not None and change.after.identity == resource.identity
+
+
+def _superseded(resource: Resource, world: World) -> list[Change]:
+    if resource.lets_finish:
+        return []
+    return [
+        replace(_change(resource, Action.CANCEL, Reason.SUPERSEDED, before=job), after=None)
+        for job in world.others(resource)
+        if job.phase in (Phase.PENDING, Phase.RUNNING) and job.stamp not in world.wanted_stamps
+    ]
+
+
+def _change(
+    resource: Resource, action: Action, reason: Reason, detail: str = "", before: LiveResource | None = None
+) -> Change:
+    return Change(resource.address, resource.kind, action, reason, detail, before=before, after=resource)

@@ -1,0 +1,59 @@
+"""Where a plan is carried out: one project and region of Vertex AI, or the embedded one, and one bucket.
+
+The values come from `loraform.yaml` and the command line; this module only says what every address in that target
+is called (`ARCHITECTURE.md`, "What lies in the bucket").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One place that Loraform makes equal to git."""
+
+    name: str
+    fleet: str
+    project: str
+    """Project id (or number) as requests name it. Answers name the number: compare by location and id."""
+    region: str
+    bucket: str
+    """Bucket name, without `gs://`."""
+    api_endpoint: str | None = None
+    """Base URL of the API (`http://127.0.0.1:8600`), None for Google's regional default."""
+    local: bool = False
+    """The embedded Vertex AI: the working tree is taken as it is, endpoints are not dedicated ones."""
+    images: Mapping[str, str] = field(default_factory=dict)
+    """Container images by their use, `train` and `serve`; pinned by digest on cloud targets."""
+
+    @property
+    def parent(self) -> str:
+        """The parent of every Vertex AI resource of this target."""
+        return f"projects/{self.project}/locations/{self.region}"
+
+    @property
+    def folder(self) -> str:
+        """The folder of this fleet in the bucket; nothing is written outside it."""
+        return f"gs://{self.bucket}/loraform/{self.fleet}"
+
+    def record_uri(self, identity: str) -> str:
+        """The run record of a training: it exists when the training is finished."""
+        return f"{self.folder}/runs/{identity}.json"
+
+    def lock_uri(self, identity: str) -> str:
+        """The lock that a trainer holds while it works."""
+        return f"{self.folder}/runs/{identity}.lock"
+
+    def claim_uri(self, identity: str) -> str:
+        """The claim that apply writes before a create call."""
+        return f"{self.folder}/claims/{identity}.json"
+
+    def artifact_uri(self, identity: str, attempt: int) -> str:
+        """The `baseOutputDirectory` of one attempt at a training."""
+        return f"{self.folder}/artifacts/{identity}/attempt-{attempt}"
+
+    def content_uri(self, digest: str) -> str:
+        """The folder of a file or a tree of the repository, under its content hash."""
+        return f"{self.folder}/data/{digest}"

@@ -1,0 +1,76 @@
+"""Desired and live side by side, indexed for the planner, with the few durations that its decisions need."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from reconciler.core.graph import place
+from reconciler.core.resources import Address, Claim, LiveResource, Record, Resource, Role, Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long the planner waits before it believes something else. Seconds, except `tries`."""
+
+    claim: float = 600.0
+    """A younger claim without a visible object means that somebody is creating it right now."""
+    artifact: float = 600.0
+    """A succeeded job without a run record after this long has lost its artifact."""
+    stuck: float = 3600.0
+    """A thing that is deleting or unknown for longer than this wants a person."""
+    tries: int = 5
+    """How often a transient failure is tried again under one attempt key."""
+    backoff: float = 60.0
+    """The wait after the first transient failure; it doubles with each further one."""
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """One moment: what should be, what is, and what time it is (`now`, seconds since the epoch)."""
+
+    desired: Mapping[Address, Resource]
+    live: Mapping[Address, tuple[LiveResource, ...]]
+    runs: Mapping[str, tuple[LiveResource, ...]]
+    """Training jobs by stamp, whatever experiment they were started for."""
+    records: Mapping[str, Record]
+    claims: Mapping[str, Claim]
+    now: float
+    patience: Patience = field(default_factory=Patience)
+
+    @property
+    def wanted_stamps(self) -> frozenset[str]:
+        """The stamps of all runs that git wants."""
+        return frozenset(resource.stamp for resource in self.desired.values() if resource.once)
+
+    def ready(self, resource: Resource) -> LiveResource | None:
+        """The live object that is this very resource and ready, or None."""
+        return next((live for live in self.same(resource) if live.phase.value == "ready"), None)
+
+    def same(self, resource: Resource) -> tuple[LiveResource, ...]:
+        """The live objects at the address with the desired identity, newest first."""
+        return tuple(live for live in self.live.get(resource.address, ()) if live.stamp == resource.stamp)
+
+    def others(self, resource: Resource) -> tuple[LiveResource, ...]:
+        """The live objects at the address with other identities, newest first."""
+        return tuple(live for live in self.live.get(resource.address, ()) if live.stamp != resource.stamp)
+
+
+def world_of(desired: Iterable[Resource], snapshot: Snapshot, now: float, patience: Patience) -> World:
+    """Index one moment. The result does not depend on the order of what goes in."""
+    live: dict[Address, list[LiveResource]] = defaultdict(list)
+    runs: dict[str, list[LiveResource]] = defaultdict(list)
+    for item in sorted(snapshot.live, key=lambda item: (*place(item.address), -item.created, item.name)):
+        live[item.address].append(item)
+        if item.address.role is Role.TRAINING:
+            runs[item.stamp].append(item)
+    return World(
+        desired={resource.address: resource for resource in desired},
+        live={address: tuple(items) for address, items in live.items()},
+        runs={stamp: tuple(items) for stamp, items in runs.items()},
+        records=snapshot.records,
+        claims=snapshot.claims,
+        now=now,
+        patience=patience,
+    )
