@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from reconciler.core.resources import EMPTY, Address, Json
+from reconciler.core.resources import Address, Json
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,4 +34,4 @@ class Scene:
     fleet: str
     labels: Mapping[str, str]
     outputs: Mapping[Address, Mapping[str, Json]]
-    request: Mapping[str, Json] = EMPTY
+    request: Mapping[str, Json] = field(default_factory=dict)

@@ -127,9 +127,9 @@ class Resource:
     """64 hex digits; another identity means another object."""
     attempt_key: str = ""
     """Hash of the attempt number and the settings of a try: a failed try is repeated when it changes."""
-    spec: Mapping[str, Json] = EMPTY
+    spec: Mapping[str, Json] = field(default_factory=dict)
     fields: Mapping[str, Declared] = field(default_factory=dict)
-    body: Mapping[str, Value] = EMPTY
+    body: Mapping[str, Value] = field(default_factory=dict)
     depends_on: tuple[Address, ...] = ()
     uploads: tuple[Upload, ...] = ()
     once: bool = False
@@ -140,7 +140,7 @@ class Resource:
     """Its name is taken by any other identity at the address: old and new cannot stand side by side."""
     collides: bool = False
     """Its API name follows from its identity: a second create collides instead of making a second object."""
-    born: Mapping[str, Json] = EMPTY
+    born: Mapping[str, Json] = field(default_factory=dict)
     """The settings in `spec` that a create cannot give and that start otherwise (`{"traffic": 0}`)."""
     gate: Gate | None = None
     protect: bool = False
@@ -171,9 +171,9 @@ class LiveResource:
     stamp: str
     """The first 20 hex digits of the identity that it was created with."""
     phase: Phase
-    spec: Mapping[str, Json] = EMPTY
+    spec: Mapping[str, Json] = field(default_factory=dict)
     """The readable settings. A field of the desired spec that is absent here is compared by identity only."""
-    outputs: Mapping[str, Json] = EMPTY
+    outputs: Mapping[str, Json] = field(default_factory=dict)
     failure: Failure | None = None
     attempt_key: str = ""
     since: float = 0.0
@@ -189,7 +189,7 @@ class LiveResource:
     suspended: bool = False
     in_use: str = ""
     """Why it cannot be deleted: somebody else's things depend on it."""
-    declared: Mapping[str, Json] = EMPTY
+    declared: Mapping[str, Json] = field(default_factory=dict)
     """The manifest fields that were declared when it was last written, where its claim still tells."""
 
 
@@ -198,7 +198,7 @@ class Record:
     """A finished training run: this object in the bucket is what "trained" means."""
 
     stamp: str
-    outputs: Mapping[str, Json] = EMPTY
+    outputs: Mapping[str, Json] = field(default_factory=dict)
     """`artifact_uri` (gs://), `artifact_digest`, `job`, `experiment`."""
     metrics: Mapping[str, float] = field(default_factory=dict)
     pruned: bool = False
