@@ -1,0 +1,253 @@
+"""Deployed models: what answers behind an endpoint.
+
+They have no labels in the API: the stamp is their display name, `lf-<identity>` on an endpoint that is ours, and
+their id follows from (endpoint, identity), so that a second deploy collides. What is not stamped is not ours: it is
+never undeployed and keeps its share of the traffic.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+
+from reconciler.backends import labels, payloads, traffic
+from reconciler.backends.failures import failure_of
+from reconciler.backends.kind import Kind, Payload, existing, impossible, wanted
+from reconciler.backends.refs import resolved
+from reconciler.core.calls import Call, Scene
+from reconciler.core.changes import Change
+from reconciler.core.errors import LoraformError
+from reconciler.core.identity import deployed_id
+from reconciler.core.resources import SHORT, Address, Claim, Json, LiveResource, Phase, Role
+
+NAME = "deployment"
+REPLICAS = ("min_replica_count", "max_replica_count")
+_STAMPED = re.compile(rf"lf-([0-9a-f]{{{SHORT}}})")
+_SKEW = 60.0
+"""Seconds by which the clock of whoever wrote a claim may be ahead of the service's."""
+
+
+def display_name(stamp: str) -> str:
+    """The display name that makes a deployed model ours and tells its identity."""
+    return f"lf-{stamp}"
+
+
+def live(payload: Payload, fleet: str) -> tuple[LiveResource, ...]:
+    """The stamped deployed models of an `Endpoint` payload, when the endpoint is ours. All of them are ready."""
+    owner = labels.owner(payload, fleet)
+    if owner is None:
+        return ()
+    found = [
+        (match[1], item)
+        for item in payloads.messages(payload, "deployed_models")
+        if (match := _STAMPED.fullmatch(payloads.text(item, "display_name")))
+    ]
+    ours = sorted(payloads.text(item, "id") for _, item in found)
+    return tuple(_deployed(payload, owner.experiment, stamp, item, ours) for stamp, item in found)
+
+
+def split_of(endpoint: Payload) -> dict[str, int]:
+    """The traffic split of an `Endpoint` payload: deployed model id -> percent."""
+    split = payloads.mapping(endpoint, "traffic_split")
+    return {name: payloads.integer(split, name) for name in sorted(split)}
+
+
+def from_operations(
+    endpoint: LiveResource, operations: tuple[Payload, ...], claims: Mapping[str, Claim]
+) -> tuple[LiveResource, ...]:
+    """Deploys that are still in flight (`pending`) or failed, from the operations of one endpoint.
+
+    An operation does not say what it deploys: it belongs to the newest claim on a deployment of this experiment
+    that was written before it started. Per claim the newest operation counts, `tries` are its failed ones; an
+    operation without a claim is left out. Deploys that succeeded show on the endpoint itself.
+    """
+    address = Address(endpoint.address.experiment, Role.DEPLOYMENT)
+    mine = sorted((item for item in claims.values() if item.address == address), key=lambda item: item.at)
+    by_claim: dict[str, list[Payload]] = {}
+    for operation in sorted(operations, key=_started):
+        earlier = [claim for claim in mine if claim.at <= _started(operation) + _SKEW]
+        if earlier and _is_deploy(operation):
+            by_claim.setdefault(earlier[-1].stamp, []).append(operation)
+    return tuple(
+        item for stamp, runs in sorted(by_claim.items()) if (item := _undone(endpoint, address, claims[stamp], runs))
+    )
+
+
+def create(change: Change, scene: Scene) -> tuple[Call, ...]:
+    """One DeployModel without traffic, under an id that only this identity has on this endpoint."""
+    resource = wanted(change)
+    body = resolved(resource.body, scene.outputs)
+    if not isinstance(body, Mapping):
+        raise LoraformError(f"{resource.address}: the body of a deployment is a mapping")
+    endpoint = payloads.text(body, "endpoint")
+    deployed: Json = {
+        **payloads.mapping(body, "deployed_model"),
+        "id": deployed_id(payloads.last(endpoint), resource.identity),
+        "display_name": display_name(resource.stamp),
+    }
+    request: Mapping[str, Json] = {"endpoint": endpoint, "deployed_model": deployed}
+    return (Call("EndpointService", "DeployModel", request, frozenset({"ALREADY_EXISTS"})),)
+
+
+def update(change: Change, scene: Scene) -> tuple[Call, ...]:
+    """MutateDeployedModel where replica counts differ, UpdateEndpoint where the traffic does: only what differs."""
+    resource, before = wanted(change), existing(change)
+    calls: list[Call] = []
+    counts = {key: resource.spec[key] for key in REPLICAS if key in resource.spec}
+    if any(before.spec.get(key) != count for key, count in counts.items()):
+        calls.append(_mutate(before, counts))
+    percent = resource.spec.get("traffic")
+    if isinstance(percent, int) and before.spec.get("traffic") != percent:
+        split = traffic.shifted(_split(before), _ours(before), _id(before), percent)
+        calls.append(_reroute(before, split, {**scene.labels, **change.stamps}))
+    return tuple(calls)
+
+
+def delete(change: Change, scene: Scene) -> tuple[Call, ...]:
+    """Take it off the endpoint; the model and the endpoint stay."""
+    return undeploy(existing(change), scene.labels)
+
+
+def undeploy(deployment: LiveResource, provenance: Mapping[str, str] | None = None) -> tuple[Call, ...]:
+    """UndeployModel; where it has traffic and is not alone, its share goes to the others first."""
+    split = _split(deployment)
+    request: Mapping[str, Json] = {
+        "endpoint": payloads.text(deployment.outputs, "endpoint"),
+        "deployed_model_id": _id(deployment),
+    }
+    call = Call("EndpointService", "UndeployModel", request, frozenset({"NOT_FOUND"}))
+    if not split.get(_id(deployment)) or payloads.integer(deployment.outputs, "neighbours") == 0:
+        return (call,)
+    return _reroute(deployment, traffic.without(split, _id(deployment)), provenance or {}), call
+
+
+def linked(live_resources: tuple[LiveResource, ...]) -> tuple[LiveResource, ...]:
+    """Tell every deployment which training its model version came from (`outputs["trained_by"]`, a stamp).
+
+    The deployment names a model version, the version's label names the training: a snapshot has both.
+    """
+    trained = {
+        _version_key(payloads.text(item.outputs, "version_name")): payloads.text(item.outputs, "trained_by")
+        for item in live_resources
+        if item.kind == "model"
+    }
+    return tuple(
+        replace(item, outputs={**item.outputs, "trained_by": trained[key]})
+        if item.kind == NAME and (key := _version_key(payloads.text(item.outputs, "model"))) in trained
+        else item
+        for item in live_resources
+    )
+
+
+def _deployed(endpoint: Payload, experiment: str, stamp: str, item: Payload, ours: list[str]) -> LiveResource:
+    split = split_of(endpoint)
+    name, number = payloads.text(endpoint, "name"), payloads.text(item, "id")
+    resources = payloads.mapping(item, "dedicated_resources")
+    least = payloads.integer(resources, "min_replica_count", 1)
+    model, version = payloads.text(item, "model"), payloads.text(item, "model_version_id")
+    outputs: dict[str, Json] = {
+        "endpoint": name,
+        "deployed_model_id": number,
+        "model": model if "@" in model or not version else f"{model}@{version}",
+        "share": split.get(number, 0),
+        "split": split,
+        "ours": ours,
+        "neighbours": len(payloads.messages(endpoint, "deployed_models")) - 1,
+        "labels": labels.labels_of(endpoint),
+    }
+    return LiveResource(
+        address=Address(experiment, Role.DEPLOYMENT),
+        kind=NAME,
+        name=f"{name}#{number}",
+        stamp=stamp,
+        phase=Phase.READY,
+        spec={
+            "min_replica_count": least,
+            "max_replica_count": payloads.integer(resources, "max_replica_count", least) or least,
+            "traffic": traffic.percent_of_ours(split, set(ours), number),
+        },
+        outputs=outputs,
+        since=payloads.seconds(item, "create_time"),
+        created=payloads.seconds(item, "create_time"),
+        etag=payloads.text(endpoint, "etag"),
+        protect=labels.labels_of(endpoint).get(labels.PROTECT) == labels.YES,
+    )
+
+
+def _undone(endpoint: LiveResource, address: Address, claim: Claim, runs: list[Payload]) -> LiveResource | None:
+    newest = runs[-1]
+    failed = [run for run in runs if run.get("error")]
+    if newest.get("done") and not newest.get("error"):
+        return None
+    generic = payloads.mapping(payloads.mapping(newest, "metadata"), "generic_metadata")
+    pending = not newest.get("done")
+    return LiveResource(
+        address=address,
+        kind=NAME,
+        name=payloads.text(newest, "name"),
+        stamp=claim.stamp,
+        phase=Phase.PENDING if pending else Phase.FAILED,
+        outputs={"endpoint": endpoint.name, "operation": payloads.text(newest, "name")},
+        failure=None if pending else failure_of(newest.get("error"), "the deployment failed without a message"),
+        attempt_key=claim.attempt_key,
+        since=payloads.seconds(generic, "create_time" if pending else "update_time", "create_time"),
+        created=_started(newest),
+        tries=max(1, len(failed)),
+        protect=endpoint.protect,
+    )
+
+
+def _mutate(deployment: LiveResource, counts: Mapping[str, Json]) -> Call:
+    request: Mapping[str, Json] = {
+        "endpoint": payloads.text(deployment.outputs, "endpoint"),
+        "deployed_model": {"id": _id(deployment), "dedicated_resources": counts},
+        "update_mask": ",".join(f"dedicatedResources.{_camel(key)}" for key in sorted(counts)),
+    }
+    return Call("EndpointService", "MutateDeployedModel", request)
+
+
+def _reroute(deployment: LiveResource, split: Mapping[str, int], stamps: Mapping[str, str]) -> Call:
+    body: dict[str, Json] = {"name": payloads.text(deployment.outputs, "endpoint"), "traffic_split": split}
+    if stamps:
+        body["labels"] = {**labels.labels_of(deployment.outputs), **stamps}
+    if deployment.etag:
+        body["etag"] = deployment.etag
+    mask = "trafficSplit,labels" if stamps else "trafficSplit"
+    return Call("EndpointService", "UpdateEndpoint", {"endpoint": body, "update_mask": mask})
+
+
+def _is_deploy(operation: Payload) -> bool:
+    kind = payloads.text(payloads.mapping(operation, "metadata"), "@type")
+    return kind.endswith(".DeployModelOperationMetadata")
+
+
+def _started(operation: Payload) -> float:
+    generic = payloads.mapping(payloads.mapping(operation, "metadata"), "generic_metadata")
+    return payloads.seconds(generic, "create_time")
+
+
+def _split(deployment: LiveResource) -> dict[str, int]:
+    split = payloads.mapping(deployment.outputs, "split")
+    return {name: payloads.integer(split, name) for name in split}
+
+
+def _ours(deployment: LiveResource) -> set[str]:
+    return set(payloads.texts(deployment.outputs, "ours"))
+
+
+def _id(deployment: LiveResource) -> str:
+    return payloads.text(deployment.outputs, "deployed_model_id")
+
+
+def _version_key(name: str) -> str:
+    """Model id and version: projects are answered by number, whatever the request said."""
+    return name.rsplit("/", 1)[-1]
+
+
+def _camel(key: str) -> str:
+    head, *rest = key.split("_")
+    return head + "".join(word.capitalize() for word in rest)
+
+
+KIND = Kind(NAME, live, create, update, delete, impossible(NAME, "cancelled"))

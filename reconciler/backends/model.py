@@ -1,0 +1,113 @@
+"""Models in the registry: one model per experiment, one version per model identity, found by its alias.
+
+Versions are history: they are kept when git changes its mind, which is what makes a revert cheap. A container spec
+cannot be read back, so nothing but labels is compared; the identity says the rest.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from reconciler.backends import labels, payloads
+from reconciler.backends.kind import Kind, Payload, existing, impossible, wanted
+from reconciler.backends.refs import resolved
+from reconciler.core.calls import Call, Scene
+from reconciler.core.changes import Change
+from reconciler.core.errors import LoraformError
+from reconciler.core.resources import SHORT, Json, LiveResource, Phase
+
+NAME = "model"
+_ALIAS = re.compile(rf"m-([0-9a-f]{{{SHORT}}})")
+
+
+def model_id(fleet: str, experiment: str) -> str:
+    """The user-set id of an experiment's model."""
+    return f"lf-{fleet}-{experiment}"
+
+
+def alias_of(stamp: str) -> str:
+    """The version alias that carries a model identity."""
+    return f"m-{stamp}"
+
+
+def live(payload: Payload, fleet: str) -> tuple[LiveResource, ...]:
+    """One live resource per identity alias of a `Model` payload (one version), when it is ours.
+
+    A version without such an alias falls back on its label: aliases can be moved by hand.
+    """
+    address = labels.owner(payload, fleet)
+    if address is None:
+        return ()
+    own = labels.labels_of(payload)
+    aliases = payloads.texts(payload, "version_aliases")
+    found = sorted({match[1] for alias in aliases if (match := _ALIAS.fullmatch(alias))})
+    name = payloads.text(payload, "name").split("@", 1)[0]
+    version = payloads.text(payload, "version_id") or "1"
+    outputs: dict[str, Json] = {
+        "name": name,
+        "version_id": version,
+        "version_name": f"{name}@{version}",
+        "artifact_uri": payloads.text(payload, "artifact_uri"),
+        "labels": own,
+        "gate": own.get(labels.GATE, ""),
+        "trained_by": own.get(labels.TRAINED_BY, ""),
+    }
+    return tuple(
+        LiveResource(
+            address=address,
+            kind=NAME,
+            name=f"{name}@{version}",
+            stamp=stamp,
+            phase=Phase.READY,
+            spec={"labels": labels.foreign(own)},
+            outputs=outputs,
+            since=payloads.seconds(payload, "version_create_time", "create_time"),
+            created=payloads.seconds(payload, "version_create_time", "create_time"),
+            etag=payloads.text(payload, "etag"),
+            history=True,
+        )
+        for stamp in found or [own.get(labels.IDENTITY, "")]
+    )
+
+
+def create(change: Change, scene: Scene) -> tuple[Call, ...]:
+    """One UploadModel: a new model, or a new version of the one that an earlier identity made."""
+    resource = wanted(change)
+    body = resolved(resource.body, scene.outputs)
+    if not isinstance(body, Mapping):
+        raise LoraformError(f"{resource.address}: the body of a model is a mapping")
+    model: Json = {
+        **body,
+        "version_aliases": [alias_of(resource.stamp), "default"],
+        "labels": labels.stamped(resource, scene, change.stamps),
+    }
+    parent = _parent(change, scene)
+    place: Mapping[str, Json] = (
+        {"parent_model": parent} if parent else {"model_id": model_id(scene.fleet, resource.address.experiment)}
+    )
+    request: Mapping[str, Json] = {"parent": scene.parent, **place, "model": model}
+    return (Call("ModelService", "UploadModel", request, frozenset() if parent else frozenset({"ALREADY_EXISTS"})),)
+
+
+def update(change: Change, scene: Scene) -> tuple[Call, ...]:
+    """One UpdateModel of the version's labels; those of other tools are kept."""
+    resource, before = wanted(change), existing(change)
+    merged = {**labels.labels_of(before.outputs), **labels.stamped(resource, scene, change.stamps)}
+    model: Json = {"name": before.name, "labels": merged, **({"etag": before.etag} if before.etag else {})}
+    return (Call("ModelService", "UpdateModel", {"model": model, "update_mask": "labels"}),)
+
+
+def delete(change: Change, scene: Scene) -> tuple[Call, ...]:
+    """One DeleteModelVersion. The service refuses it for the default version; the planner keeps versions anyway."""
+    return (Call("ModelService", "DeleteModelVersion", {"name": existing(change).name}, frozenset({"NOT_FOUND"})),)
+
+
+def _parent(change: Change, scene: Scene) -> str:
+    """The model that already exists: known from another identity's version, now or in what is ready."""
+    known = [item.outputs for item in (*change.replaces, *([change.before] if change.before else []))]
+    known.append(scene.outputs.get(change.address, {}))
+    return next((name for outputs in known if (name := payloads.text(outputs, "name"))), "")
+
+
+KIND = Kind(NAME, live, create, update, delete, impossible(NAME, "cancelled"))

@@ -1,0 +1,54 @@
+"""Shares of an endpoint's traffic: whole numbers that sum to 100; what is not ours keeps its own.
+
+A deployment's `traffic` setting is its percentage of the part that is ours to give. Which share is wanted when is
+the planner's; this module only does the sums.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Set
+
+WHOLE = 100
+
+
+def percent_of_ours(split: Mapping[str, int], ours: Set[str], deployed: str) -> int:
+    """Which percentage of our part of `split` goes to `deployed`; 0 when nothing is ours to give."""
+    available = WHOLE - _foreign(split, ours)
+    return round(WHOLE * split.get(deployed, 0) / available) if available > 0 else 0
+
+
+def shifted(split: Mapping[str, int], ours: Set[str], deployed: str, percent: int) -> dict[str, int]:
+    """The split in which `deployed` has `percent` of our part, our others the rest as they shared it before.
+
+    Ids that are not ours keep their shares. Where no other of ours has traffic, the rest goes to `deployed` as well.
+    """
+    available = WHOLE - _foreign(split, ours)
+    kept = {name: share for name, share in split.items() if name not in ours}
+    others = {name: share for name, share in split.items() if name in ours and name != deployed and share > 0}
+    given = round(available * percent / WHOLE) if others else available
+    return {
+        **kept,
+        **{name: 0 for name in ours if name in split},
+        **apportioned(others, available - given),
+        deployed: given,
+    }
+
+
+def without(split: Mapping[str, int], gone: str) -> dict[str, int]:
+    """The split when `gone` leaves: the others share the whole as before; empty when none of them has traffic."""
+    return apportioned({name: share for name, share in split.items() if name != gone and share > 0}, WHOLE)
+
+
+def apportioned(shares: Mapping[str, int], whole: int) -> dict[str, int]:
+    """Scale `shares` to whole numbers that sum to `whole`; the largest remainders, then names, get what is over."""
+    total = sum(shares.values())
+    if total <= 0:
+        return {}
+    result = {name: share * whole // total for name, share in shares.items()}
+    over = whole - sum(result.values())
+    by_remainder = sorted(shares, key=lambda name: (-(shares[name] * whole % total), name))
+    return {name: result[name] + (1 if name in by_remainder[:over] else 0) for name in sorted(result)}
+
+
+def _foreign(split: Mapping[str, int], ours: Set[str]) -> int:
+    return sum(share for name, share in split.items() if name not in ours)
