@@ -12,12 +12,15 @@ from dataclasses import dataclass
 from rich.text import Text
 
 from reconciler.core.changes import Action, Change, Plan, Reason
-from reconciler.core.resources import SHORT, Address, Json, Resource, Role
+from reconciler.core.resources import Json, Phase, Resource, Role
 from reconciler.render import words
 from reconciler.render.diagnostics import diagnostics_text
 
 NOTES = 69
 """The column of headlines and notes."""
+
+SHOWN = 6
+"""Hex digits of an identity that are shown."""
 
 _STYLES: Mapping[str, str] = {
     "+": "green", "+-": "yellow", "~": "yellow", "-": "red", "!": "bold red", ".": "cyan", ">": "dim",
@@ -93,19 +96,21 @@ def _rank(now: Sequence[Change], later: Sequence[Change]) -> int:
 
 
 def _lines(changes: Sequence[Change], follow: Sequence[Change]) -> Iterator[_Line]:
-    roles = list(Role)
-    ordered = sorted(changes, key=lambda change: (roles.index(change.address.role), change.action))
-    removed = [change for change in ordered if change.action is Action.DELETE and not change.fields]
-    for change in ordered:
-        if change.action is not Action.NOOP and change not in removed:
-            yield from _change_lines(change)
-        elif change.reason is Reason.REUSED:
-            yield _Line("", "training", f"{_stamp(change)} is reused, nothing is trained")
-    for reason in dict.fromkeys(change.reason for change in removed):
-        alike = [change for change in removed if change.reason is reason]
-        named = ", ".join(dict.fromkeys(str(change.address.role) for change in reversed(alike)))
-        yield _Line("-", named, _joined(words.clean(change.detail) for change in alike), str(reason))
-    yield from _follow_lines(follow)
+    foreseen = {change.address for change in follow}
+    shown = [change for change in changes if not words.announced(change, foreseen)]
+    making = any(change.action is Action.CREATE for change in (*changes, *follow))
+    yield from _delete_lines([change for change in shown if change.action is Action.DELETE])
+    for role in Role:
+        mine = [change for change in shown if change.address.role is role]
+        later = [change for change in follow if change.address.role is role]
+        for change in mine:
+            if change.action is Action.DELETE:
+                continue
+            if change.action is not Action.NOOP:
+                yield from _change_lines(change)
+            elif change.reason is Reason.REUSED and making:
+                yield _Line("", str(role), f"run {_short(change)} is reused: nothing is trained")
+        yield from _follow_lines(role, later)
     yield from _serving_lines((*changes, *follow))
 
 
@@ -120,51 +125,70 @@ def _change_lines(change: Change) -> Iterator[_Line]:
             yield _Line(symbol if first else "", role if first else "", text, words.effect(item.effect))
         if detail:
             yield _Line("", "", detail)
+        if change.reason is Reason.DRIFTED:
+            yield _Line("", "", "changed outside git; git's value comes back")
     elif change.action is Action.CREATE:
         yield _Line(symbol, role, describe(change.after) if change.after else "", detail or _note(change))
-    elif change.action is Action.HOLD:
-        yield _Line(symbol, role, detail, str(change.reason))
     elif change.action is Action.WAIT:
-        yield _Line(symbol, role, detail or _waiting(change), str(change.reason))
+        condition = words.condition(change.waits_on, gated=False).replace("once", "until", 1)
+        yield _Line(symbol, role, detail or condition, str(change.reason))
+    elif change.action is Action.CANCEL:
+        yield _Line(symbol, role, f"run {_short(change)} is cancelled", str(change.reason))
     else:
-        yield _Line(symbol, role, detail, _note(change))
-
-
-def _waiting(change: Change) -> str:
-    condition = words.condition(change.waits_on, gated=False)
-    return condition.replace("once", "until", 1)
+        yield _Line(symbol, role, detail, str(change.reason))
 
 
 def _note(change: Change) -> str:
-    return "" if change.reason in (Reason.ABSENT, Reason.SETTINGS_CHANGED) else str(change.reason)
+    return "" if change.reason in (Reason.ABSENT, Reason.IDENTITY_CHANGED) else str(change.reason)
 
 
-def _follow_lines(follow: Sequence[Change]) -> Iterator[_Line]:
-    for change in follow:
-        gated = bool(change.after and change.after.gate)
-        condition = words.condition(change.waits_on, gated)
-        verb = {Action.DELETE: "deleted ", Action.UPDATE: "updated ", Action.CANCEL: "cancelled "}.get(
-            change.action, ""
-        )
-        text = _joined([f"{verb}{condition}".strip(), words.clean(change.detail)], ": ")
-        yield _Line(">", str(change.address.role), text)
+def _follow_lines(role: Role, follow: Sequence[Change]) -> Iterator[_Line]:
+    """What follows for one role: a deployment is made, then given its traffic, then its predecessor goes."""
+    made = next((change for change in follow if change.action is Action.CREATE), None)
+    updated = [change for change in follow if change.action is Action.UPDATE]
+    deleted = [change for change in follow if change.action is Action.DELETE]
+    steps = [item.after for change in updated for item in change.fields if item.path == "traffic"]
+    shares = " -> ".join(["0 %", "probe", *(f"{words.value(step)} %" for step in steps)]) if steps else ""
+    if made is not None:
+        gated = bool(made.after and made.after.gate)
+        yield _Line(">", str(role), _joined([words.condition(made.waits_on, gated), shares], ": "))
+    elif updated:
+        paths = ", ".join(words.clean(item.path) for change in updated for item in change.fields)
+        yield _Line(">", str(role), f"once it is ready: {shares or paths}")
+    for change in deleted:
+        gone = f"{_short(change)} is deleted once the new one has the traffic"
+        yield _Line(">", str(role), gone if change.reason is Reason.SUPERSEDED else _deleted(change))
+
+
+def _deleted(change: Change) -> str:
+    return f"deleted {words.condition(change.waits_on, gated=False)}".strip()
+
+
+def _delete_lines(deleted: Sequence[Change]) -> Iterator[_Line]:
+    for reason in dict.fromkeys(change.reason for change in deleted):
+        alike = [change for change in deleted if change.reason is reason]
+        roles = ", ".join(dict.fromkeys(str(change.address.role) for change in reversed(alike)))
+        named = ", ".join(dict.fromkeys(_short(change) for change in alike if change.address.role is Role.DEPLOYMENT))
+        yield _Line("-", roles, _joined([named, *(words.clean(change.detail) for change in alike)]), str(reason))
 
 
 def _serving_lines(changes: Iterable[Change]) -> Iterator[_Line]:
     serving = {
-        old.stamp
+        old.stamp[:SHOWN]
         for change in changes
         if change.address.role is Role.DEPLOYMENT and change.action is Action.CREATE
         for old in change.replaces
+        if old.phase is Phase.READY
     }
     for stamp in sorted(serving):
-        yield _Line("", "endpoint", f"keeps serving {stamp[:4]} until the new one is ready")
+        yield _Line("", "endpoint", f"keeps serving {stamp} until the new one is ready")
 
 
 def describe(resource: Resource) -> str:
     """What a create makes, in a few words: `custom_job  g2-standard-12, 1 x L4, spot`."""
     machine = _machine(resource)
-    return "  ".join(part for part in (resource.kind, machine) if part)
+    kind = "" if resource.kind == str(resource.address.role) else resource.kind
+    return "  ".join(part for part in (kind, machine) if part)
 
 
 def _machine(resource: Resource) -> str:
@@ -185,15 +209,10 @@ def _machine(resource: Resource) -> str:
     return ", ".join(parts)
 
 
-def _stamp(change: Change) -> str:
+def _short(change: Change) -> str:
     stamp = change.before.stamp if change.before else change.after.stamp if change.after else ""
-    return f"run {stamp[:SHORT][:8]}"
+    return stamp[:SHOWN]
 
 
 def _joined(parts: Iterable[str], by: str = ", ") -> str:
     return by.join(dict.fromkeys(part for part in parts if part))
-
-
-def short(address: Address) -> str:
-    """An address for one line of text."""
-    return words.clean(f"{address.experiment} {address.role}")

@@ -7,7 +7,7 @@ widths; it decides only words, and that no text of a manifest can leave its plac
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from reconciler.core.changes import Action, Change, FieldChange, Plan, Reason
 from reconciler.core.resources import Address, Json, Role
@@ -18,11 +18,14 @@ LONGEST = 60
 EFFECTS: Mapping[str, str] = {
     "retrain": "new run",
     "evaluate": "judged again",
+    "version": "new version, rolled",
     "roll": "rolled",
-    "update": "no interruption",
-    "run": "the next run",
+    "in place": "no interruption",
+    "in_place": "no interruption",
+    "route": "no interruption",
+    "run": "another try",
     "label": "a label",
-    "nothing": "nothing",
+    "nothing": "",
 }
 """What the declared effect of a field brings about. An effect without an entry is printed as it is."""
 
@@ -99,25 +102,34 @@ def condition(waits_on: Iterable[Address], gated: bool) -> str:
         Role.TRAINING: "training has succeeded",
         Role.MODEL: "the model is registered",
         Role.ENDPOINT: "the endpoint is there",
-        Role.DEPLOYMENT: "the new one has taken the traffic",
+        Role.DEPLOYMENT: "its deployment is done",
     }
-    found = [phrases.get(role, str(role)) for role in Role if role in {address.role for address in waits_on}]
-    return f"once {' and '.join(found)}" if found else ""
+    roles = {address.role for address in waits_on}
+    found = [phrases.get(role, str(role)) for role in Role if role in roles]
+    # What is needed last is all that a person has to wait for: a model needs its training anyway.
+    return f"once {found[-1] if Role.ENDPOINT not in roles else found[0]}" if found else ""
 
 
 def summary(plan: Plan) -> str:
     """`2 to create, 1 to update, 4 to follow.`"""
     counts = {action: sum(change.action is action for change in plan.changes) for action in Action}
+    foreseen = {change.address for change in plan.follow}
+    waiting = [change for change in plan.changes if change.action is Action.WAIT and not announced(change, foreseen)]
     parts = [
         (counts[Action.CREATE], "to create"),
         (counts[Action.UPDATE], "to update"),
         (counts[Action.DELETE], "to delete"),
         (counts[Action.CANCEL], "to cancel"),
         (sum(change.action.mutates for change in plan.follow), "to follow"),
-        (counts[Action.WAIT], "waiting"),
+        (len(waiting), "waiting"),
         (counts[Action.HOLD], "held"),
     ]
     return ", ".join(f"{count} {words}" for count, words in parts if count) + "."
+
+
+def announced(change: Change, foreseen: Collection[Address]) -> bool:
+    """True for a wait for a prerequisite that the forecast shows anyway, as what follows."""
+    return change.reason is Reason.PREREQUISITE and change.action is Action.WAIT and change.address in foreseen
 
 
 def quiet(plan: Plan) -> bool:
