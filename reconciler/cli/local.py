@@ -1,0 +1,155 @@
+"""The embedded Vertex AI of this repository as a process: is it running, where, and how is it started and stopped.
+
+It is reached only through its process contract: `server.json` in its folder, `/emulator/health`, SIGTERM.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from reconciler.core.errors import LoraformError
+
+FOLDER = Path(".loraform/vertex")
+"""Where its objects and databases live, below the repository's root."""
+
+START_WITHIN = 60.0
+STOP_WITHIN = 90.0
+"""Seconds. Stopping takes as long as its slowest child: a training that is writing, a server that is draining."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A running embedded Vertex AI."""
+
+    pid: int
+    url: str
+    folder: Path
+
+    @property
+    def log(self) -> Path:
+        """Where a detached one writes what it does."""
+        return self.folder / "server.log"
+
+
+def programs() -> Mapping[str, list[str]]:
+    """Which local program stands for which image of ours."""
+    return {
+        "loraform/train": [sys.executable, "-m", "images.train"],
+        "loraform/serve": [sys.executable, "-m", "images.serve"],
+    }
+
+
+def command(folder: Path, port: int) -> list[str]:
+    """The command line of the server process."""
+    return [
+        sys.executable, "-m", "reconciler.emulator", "--host", "127.0.0.1", "--port", str(port),
+        "--state", str(folder), "--programs", json.dumps(programs()),
+    ]  # fmt: skip
+
+
+def running(folder: Path) -> Server | None:
+    """The server whose folder this is, when its process lives; None otherwise. Asks nothing over the network."""
+    try:
+        written = json.loads((folder / "server.json").read_text(encoding="utf-8"))
+        server = Server(int(written["pid"]), str(written["url"]), folder)
+        alive = "reconciler.emulator" in psutil.Process(server.pid).cmdline()
+    except (OSError, ValueError, KeyError, TypeError, psutil.Error):
+        return None
+    return server if alive else None
+
+
+def require(folder: Path) -> Server:
+    """The running server, or an error that says how to start it."""
+    server = running(folder)
+    if server is None:
+        raise LoraformError("The embedded Vertex AI is not running.", "Run `loraform up --detach` first.")
+    return server
+
+
+def healthy(url: str, within: float = 2.0) -> bool:
+    """True when the server answers its health route within this many seconds."""
+    try:
+        with urllib.request.urlopen(f"{url}/emulator/health", timeout=within) as answer:
+            return bool(answer.status == 200)
+    except (OSError, urllib.error.URLError, ValueError):
+        return False
+
+
+def start(folder: Path, port: int, *, detach: bool, waiting: Callable[[float], None]) -> Server:
+    """Start the server and return once it answers. `waiting` is called with the seconds so far while it does not.
+
+    Detached, it has its own session and outlives this process; else a Ctrl-C on this terminal reaches it too.
+    Either way it writes to `server.log`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "server.log").open("ab") as log:
+        log_from = log.tell()
+        child = subprocess.Popen(
+            command(folder, port),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=detach,
+        )
+    begun = time.monotonic()
+    try:
+        while True:
+            server = running(folder)
+            if server is not None and server.pid == child.pid and healthy(server.url):
+                return server
+            spent = time.monotonic() - begun
+            if child.poll() is not None or spent > START_WITHIN:
+                raise LoraformError(
+                    _ended(child.poll()), _last_lines(folder / "server.log", log_from) + f"\nAll of it: {log.name}"
+                )
+            waiting(spent)
+            time.sleep(0.1)
+    except BaseException:
+        stop(Server(child.pid, "", folder), waiting=lambda _: None)
+        raise
+
+
+def stop(server: Server, *, waiting: Callable[[float], None]) -> None:
+    """Stop the server and wait until its process and all its children are gone; kill what does not go by itself."""
+    try:
+        process = psutil.Process(server.pid)
+        family = [process, *process.children(recursive=True)]
+        process.terminate()
+    except psutil.NoSuchProcess:
+        return
+    begun = time.monotonic()
+    left = family
+    while left and time.monotonic() - begun < STOP_WITHIN:
+        _, left = psutil.wait_procs(left, timeout=0.2)
+        waiting(time.monotonic() - begun)
+    for survivor in left:
+        try:
+            survivor.kill()
+        except psutil.NoSuchProcess:
+            continue
+    _, left = psutil.wait_procs(left, timeout=10)
+    if left:
+        named = ", ".join(str(survivor.pid) for survivor in left)
+        raise LoraformError(f"These processes of the embedded Vertex AI do not end: {named}.", f"Look at {server.log}.")
+
+
+def _ended(code: int | None) -> str:
+    if code is None:
+        return f"The embedded Vertex AI did not answer within {START_WITHIN:.0f} s."
+    return f"The embedded Vertex AI ended at its start with code {code}."
+
+
+def _last_lines(log: Path, log_from: int) -> str:
+    with log.open("rb") as written:
+        written.seek(log_from)
+        return "\n".join(written.read().decode(errors="replace").strip().splitlines()[-8:])
