@@ -1,0 +1,214 @@
+"""Claims: who is about to create the object of an identity, written with generation preconditions before the call.
+
+`claims/<identity>.json`. The custom metadata is what a snapshot reads from one listing; the content also keeps the
+declared manifest fields, for explanations. Whether a young claim is waited for is the planner's decision, made here
+once more at the last moment.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from reconciler.cloud.storage import ABSENT, Listed, Storage
+from reconciler.core.errors import Conflict, NotFound
+from reconciler.core.resources import SHORT, Address, Claim, Json, Resource, Role
+from reconciler.core.target import Target
+
+CLOUD_TTL = 600.0
+LOCAL_TTL = 15.0
+KEPT_OPERATIONS = 8
+"""How many long-running operations of one attempt key a claim remembers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A claim that is ours, as last written; `generation` guards the next write."""
+
+    name: str
+    generation: int
+    claim: Claim
+    operations: tuple[str, ...] = ()
+    past: tuple[str, ...] = ()
+    """Operations of earlier attempt keys: they say nothing about this one."""
+    declared: Mapping[str, Json] | None = None
+    before: Claim | None = None
+    """The claim that this one replaced: of an earlier try, or a lapsed one."""
+
+
+def ttl_of(target: Target) -> float:
+    """For how many seconds a claim without a visible object keeps others from creating it."""
+    return LOCAL_TTL if target.local else CLOUD_TTL
+
+
+def folder_of(target: Target) -> str:
+    """The prefix of all claims of the fleet, as object names."""
+    return _object(target, target.claim_uri("")).removesuffix(".json")
+
+
+def take(
+    storage: Storage, target: Target, resource: Resource, by: str, *, now: float, seen: float = 0.0
+) -> Taken | None:
+    """Claim the identity of `resource` for `by`; None when another's young claim or a lost race forbids the create.
+
+    `seen` is when the newest known object of this identity was created: a claim older than that has done its work.
+    """
+    name = _object(target, target.claim_uri(resource.identity))
+    operations: tuple[str, ...] = ()
+    past: tuple[str, ...] = ()
+    generation = ABSENT
+    before: Claim | None = None
+    try:
+        content, generation = storage.read(name)
+        before, known = _parse(content, resource)
+        young = now < before.at + ttl_of(target) and before.at > seen
+        if young and before.by != by:
+            return None
+        if before.attempt_key == resource.attempt_key:
+            operations, past = known.operations, known.past
+        else:
+            past = (*known.past, *known.operations)[-KEPT_OPERATIONS:]
+    except NotFound:
+        pass  # the usual case: nobody ever claimed it
+    # Whole seconds, rounded down: the object that is created next is never older than its claim.
+    claim = Claim(resource.stamp, resource.address, float(math.floor(now)), by, resource.attempt_key)
+    declared = {path: field.value for path, field in resource.fields.items()}
+    try:
+        return _write(storage, Taken(name, generation, claim, operations, past, declared, before))
+    except Conflict:
+        return None
+
+
+def add_operation(storage: Storage, taken: Taken, operation: str) -> Taken:
+    """Note the long-running operation that the create started, so that its failure can be told from others'."""
+    operations = (*taken.operations, operation)[-KEPT_OPERATIONS:]
+    return _write(storage, replace(taken, operations=operations))
+
+
+def declare(storage: Storage, target: Target, resource: Resource, by: str, *, now: float) -> None:
+    """After an update in place: the fields that are now declared for this identity. Somebody else's newer word wins."""
+    name = _object(target, target.claim_uri(resource.identity))
+    declared = {path: field.value for path, field in resource.fields.items()}
+    try:
+        content, generation = storage.read(name)
+        _, known = _parse(content, resource)
+        taken = replace(known, name=name, generation=generation, declared=declared)
+    except NotFound:
+        claim = Claim(resource.stamp, resource.address, float(math.floor(now)), by, resource.attempt_key)
+        taken = Taken(name, ABSENT, claim, declared=declared)
+    try:
+        _write(storage, taken)
+    except Conflict:
+        return
+
+
+def release(storage: Storage, taken: Taken) -> None:
+    """Take a claim back after a create that surely had no effect, so that the next pass need not wait for it."""
+    try:
+        if taken.before is None:
+            storage.delete(taken.name, taken.generation)
+        else:
+            _write(storage, replace(taken, claim=taken.before))
+    except Conflict:
+        return
+
+
+def drop(storage: Storage, target: Target, stamp: str) -> None:
+    """Delete the claims of a stamp: its run is cancelled because git went elsewhere; a revert starts it again."""
+    for listed in storage.list(folder_of(target) + stamp):
+        storage.delete(listed.name)
+
+
+def claims_in(listing: Iterable[Listed]) -> dict[str, Claim]:
+    """The claims of a listing by stamp. Objects without a claim's metadata are not claims."""
+    found: dict[str, Claim] = {}
+    for listed in listing:
+        address = _address(listed.metadata.get("address", ""))
+        stamp = listed.name.rsplit("/", 1)[-1][:SHORT]
+        if address is not None:
+            found[stamp] = Claim(
+                stamp,
+                address,
+                _seconds(listed.metadata.get("at", "")) or listed.updated,
+                listed.metadata.get("by", ""),
+                listed.metadata.get("attempt_key", ""),
+                listed.generation,
+            )
+    return found
+
+
+def operations_in(listing: Iterable[Listed]) -> dict[str, str]:
+    """Operation name -> stamp, for all operations that the claims of a listing remember."""
+    return {
+        operation: listed.name.rsplit("/", 1)[-1][:SHORT]
+        for listed in listing
+        for operation in listed.metadata.get("operations", "").split()
+    }
+
+
+def past_in(listing: Iterable[Listed]) -> frozenset[str]:
+    """The names of operations that belong to earlier attempt keys."""
+    return frozenset(name for listed in listing for name in listed.metadata.get("past", "").split())
+
+
+def declared_in(storage: Storage, listed: Listed) -> Mapping[str, Json]:
+    """The manifest fields that a claim keeps; empty when it has gone meanwhile or keeps none."""
+    try:
+        content, _ = storage.read(listed.name)
+        declared = json.loads(content).get("declared")
+    except (NotFound, ValueError, AttributeError):
+        return {}
+    return declared if isinstance(declared, dict) else {}
+
+
+def _write(storage: Storage, taken: Taken) -> Taken:
+    claim = taken.claim
+    metadata = {
+        "stamp": claim.stamp,
+        "address": str(claim.address),
+        "attempt_key": claim.attempt_key,
+        "at": repr(claim.at),
+        "by": claim.by,
+        "operations": " ".join(taken.operations),
+        "past": " ".join(taken.past),
+    }
+    content = json.dumps({**metadata, "declared": taken.declared or {}}, sort_keys=True).encode()
+    generation = storage.write(taken.name, content, generation=taken.generation, metadata=metadata)
+    return replace(taken, generation=generation, claim=replace(claim, generation=generation))
+
+
+def _parse(content: bytes, resource: Resource) -> tuple[Claim, Taken]:
+    """A claim as it was written; one that cannot be read counts as one of nobody, long ago."""
+    try:
+        fields = json.loads(content)
+        claim = Claim(
+            resource.stamp,
+            _address(fields["address"]) or resource.address,
+            float(fields["at"]),
+            str(fields["by"]),
+            str(fields.get("attempt_key", "")),
+        )
+        operations = tuple(str(fields.get("operations", "")).split())
+        past = tuple(str(fields.get("past", "")).split())
+        return claim, Taken("", ABSENT, claim, operations, past, fields.get("declared"))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        claim = Claim(resource.stamp, resource.address, 0.0, "")
+        return claim, Taken("", ABSENT, claim)
+
+
+def _address(text: str) -> Address | None:
+    experiment, _, role = text.partition("/")
+    return Address(experiment, Role(role)) if role in {word.value for word in Role} else None
+
+
+def _seconds(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return 0.0
+
+
+def _object(target: Target, uri: str) -> str:
+    return uri.removeprefix(f"gs://{target.bucket}/")

@@ -1,0 +1,76 @@
+"""Reading the logs of jobs and endpoints from Cloud Logging (`entries:list`), and where a person finds them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from reconciler.cloud.errors import from_answer
+from reconciler.cloud.retry import Patience, with_patience
+from reconciler.cloud.vertex import TIMEOUT, Vertex
+from reconciler.core.target import Target
+
+PAGE = 1000
+
+
+def job_logs(vertex: Vertex, job: str, since: str = "") -> Iterator[tuple[str, str]]:
+    """(RFC 3339 timestamp, text) of a custom job (resource name), oldest first, from `since` on (inclusive)."""
+    return read_logs(vertex, f'resource.type="ml_job" AND resource.labels.job_id="{_last(job)}"', since)
+
+
+def endpoint_logs(vertex: Vertex, endpoint: str, since: str = "") -> Iterator[tuple[str, str]]:
+    """(RFC 3339 timestamp, text) of all servers of an endpoint (resource name), oldest first, from `since` on."""
+    kind = "aiplatform.googleapis.com/Endpoint"
+    return read_logs(vertex, f'resource.type="{kind}" AND resource.labels.endpoint_id="{_last(endpoint)}"', since)
+
+
+def read_logs(vertex: Vertex, query: str, since: str = "") -> Iterator[tuple[str, str]]:
+    """The entries that match a Cloud Logging filter, page by page, as (timestamp, text)."""
+    base = vertex.target.api_endpoint or "https://logging.googleapis.com"
+    body: dict[str, Any] = {
+        "resourceNames": [f"projects/{vertex.target.project}"],
+        "filter": f'{query} AND timestamp>="{since}"' if since else query,
+        "orderBy": "timestamp asc",
+        "pageSize": PAGE,
+    }
+    while True:
+        answer = with_patience(
+            lambda: _post(vertex, f"{base}/v2/entries:list", body), "", "reading logs", vertex.clock, Patience()
+        )
+        for entry in answer.get("entries", ()):
+            yield str(entry.get("timestamp", "")), _text(entry)
+        token = answer.get("nextPageToken")
+        if not token:
+            return
+        body["pageToken"] = token
+
+
+def console_link(target: Target, job: str) -> str:
+    """The page of a custom job in Google's console; "" for the embedded Vertex AI."""
+    if target.api_endpoint:
+        return ""
+    place = f"locations/{target.region}/training/{_last(job)}"
+    return f"https://console.cloud.google.com/vertex-ai/{place}?project={target.project}"
+
+
+def _post(vertex: Vertex, url: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+    response = vertex.session().post(url, json=body, timeout=TIMEOUT)
+    if response.status_code >= 400:
+        try:
+            error = response.json()["error"]
+        except (ValueError, KeyError, TypeError):
+            error = {"message": response.text[:500]}
+        raise from_answer(response.status_code, str(error.get("status", "")), str(error.get("message")), "entries:list")
+    answer: Mapping[str, Any] = response.json()
+    return answer
+
+
+def _text(entry: Mapping[str, Any]) -> str:
+    if "textPayload" in entry:
+        return str(entry["textPayload"])
+    payload = entry.get("jsonPayload") or {}
+    return str(payload.get("message", payload))
+
+
+def _last(name: str) -> str:
+    return name.rsplit("/", 1)[-1]

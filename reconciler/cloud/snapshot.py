@@ -1,0 +1,210 @@
+"""What is live, in few paged list calls with server-side filters, run in parallel; never one call per experiment.
+
+Single objects are asked for only where a listing cannot tell: other versions of a model than the default one, the
+operations of an endpoint that lacks its deployment, the claim behind something that is not as desired.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import TypeVar
+
+from reconciler.backends import deployment, labels, payloads
+from reconciler.backends.registry import KINDS
+from reconciler.cloud import claims
+from reconciler.cloud.storage import Listed, Storage
+from reconciler.cloud.vertex import Vertex
+from reconciler.core.diff import setting_changes
+from reconciler.core.errors import NotFound
+from reconciler.core.resources import (
+    SHORT,
+    Address,
+    Json,
+    LiveResource,
+    Record,
+    Resource,
+    Role,
+    Snapshot,
+)
+from reconciler.core.target import Target
+
+T = TypeVar("T")
+K = TypeVar("K")
+
+THREADS = 8
+LISTS = (
+    ("custom_job", "JobService", "ListCustomJobs", "custom_jobs"),
+    ("model", "ModelService", "ListModels", "models"),
+    ("endpoint", "EndpointService", "ListEndpoints", "endpoints"),
+)
+"""(kind, service, method, field of the answer). An endpoint's payload holds its deployments as well."""
+
+
+def take_snapshot(vertex: Vertex, storage: Storage, target: Target, desired: Iterable[Resource]) -> Snapshot:
+    """All that is live of the target's fleet, its run records and claims. Raises `core.errors.CloudError`."""
+    wanted = {resource.address: resource for resource in desired}
+    with ThreadPoolExecutor(THREADS) as pool:
+        listed = [pool.submit(_list_kind, vertex, target, *row) for row in LISTS]
+        run_listing = pool.submit(storage.list, _prefix(target, "runs"))
+        claim_listing = pool.submit(storage.list, claims.folder_of(target))
+        live = [item for future in listed for item in future.result()]
+        claim_objects = claim_listing.result()
+        known = claims.claims_in(claim_objects)
+        live += _versions(vertex, target, live, wanted, pool)
+        live += _deploys(vertex, live, wanted, claim_objects, pool)
+        live = _with_declared(storage, live, wanted, claim_objects, pool)
+        records = dict(filter(None, map(_record, run_listing.result())))
+    return Snapshot(deployment.linked(tuple(live)), records, known)
+
+
+def fleet_filter(fleet: str) -> str:
+    """The server-side filter for everything that is ours."""
+    return f"labels.{labels.FLEET}={fleet}"
+
+
+def runs_of(vertex: Vertex, target: Target, stamp: str) -> tuple[LiveResource, ...]:
+    """The custom jobs of one training identity, as the service lists them right now."""
+    query = f"{fleet_filter(target.fleet)} AND labels.{labels.IDENTITY}={stamp}"
+    request = {"parent": target.parent, "filter": query}
+    return tuple(
+        live
+        for payload in vertex.list("JobService", "ListCustomJobs", request, "custom_jobs")
+        for live in KINDS["custom_job"].live(payload, target.fleet)
+        if live.stamp == stamp
+    )
+
+
+def _list_kind(
+    vertex: Vertex, target: Target, kind: str, service: str, method: str, items: str
+) -> tuple[LiveResource, ...]:
+    request = {"parent": target.parent, "filter": fleet_filter(target.fleet)}
+    read = KINDS[kind].live
+    return tuple(
+        live for payload in vertex.list(service, method, request, items) for live in read(payload, target.fleet)
+    )
+
+
+def _versions(
+    vertex: Vertex,
+    target: Target,
+    live: Iterable[LiveResource],
+    wanted: Mapping[Address, Resource],
+    pool: ThreadPoolExecutor,
+) -> list[LiveResource]:
+    """Further versions of the models whose default version is not the desired one, or whose version serves."""
+    models = [item for item in live if item.kind == "model"]
+    shown = {item.name for item in models}
+    have = {(item.address, item.stamp) for item in models}
+    serving = {
+        payloads.last(str(item.outputs.get("model", "")))
+        for item in live
+        if item.kind == deployment.NAME and _version_key(str(item.outputs.get("model", ""))) not in _keys(models)
+    }
+    incomplete = sorted(
+        {
+            item.name.split("@", 1)[0]
+            for item in models
+            if payloads.last(item.name) in serving
+            or ((resource := wanted.get(item.address)) and (item.address, resource.stamp) not in have)
+        }
+    )
+
+    def versions(name: str) -> list[LiveResource]:
+        try:
+            listed = list(vertex.list("ModelService", "ListModelVersions", {"name": name}, "models"))
+        except NotFound:
+            return []
+        return [found for payload in listed for found in KINDS["model"].live(payload, target.fleet)]
+
+    return [item for found in pool.map(versions, incomplete) for item in found if item.name not in shown]
+
+
+def _deploys(
+    vertex: Vertex,
+    live: Iterable[LiveResource],
+    wanted: Mapping[Address, Resource],
+    claim_objects: Iterable[Listed],
+    pool: ThreadPoolExecutor,
+) -> list[LiveResource]:
+    """Deploys in flight or failed, on the endpoints that lack their desired deployment and for which one was tried."""
+    claim_objects = tuple(claim_objects)
+    live = tuple(live)
+    known, started_for = claims.claims_in(claim_objects), claims.operations_in(claim_objects)
+    past = claims.past_in(claim_objects)
+    have = {(item.address, item.stamp) for item in live}
+    tried = {claim.address for claim in known.values()}
+    lacking = {
+        address.experiment
+        for address, resource in wanted.items()
+        if address.role is Role.DEPLOYMENT and address in tried and (address, resource.stamp) not in have
+    }
+    endpoints = [item for item in live if item.kind == "endpoint" and item.address.experiment in lacking]
+
+    def deploys(endpoint: LiveResource) -> list[LiveResource]:
+        try:
+            operations = vertex.operations(endpoint.name)
+        except NotFound:
+            return []
+        current = tuple(item for item in operations if item.get("name") not in past)
+        found = deployment.from_operations(endpoint, current, known, started_for)
+        return [item for item in found if (item.address, item.stamp) not in have]
+
+    return [item for found in pool.map(deploys, endpoints) for item in found]
+
+
+def _with_declared(
+    storage: Storage,
+    live: Iterable[LiveResource],
+    wanted: Mapping[Address, Resource],
+    claim_objects: Iterable[Listed],
+    pool: ThreadPoolExecutor,
+) -> list[LiveResource]:
+    """Attach the declared fields to what differs from desired, and to the newest predecessor of what is missing."""
+    objects = {listed.name.rsplit("/", 1)[-1][:SHORT]: listed for listed in claim_objects}
+    at: dict[Address, list[LiveResource]] = defaultdict(list)
+    for item in live:
+        at[item.address].append(item)
+    asked: set[tuple[Address, str]] = set()
+    for address, resource in wanted.items():
+        newest = sorted(at[address], key=lambda item: (item.created, item.name), reverse=True)
+        same = [item for item in newest if item.stamp == resource.stamp]
+        differing = [item for item in same if setting_changes(resource, item)] if same else newest[:1]
+        asked.update((address, item.stamp) for item in differing if item.stamp in objects)
+    stamps = sorted({stamp for _, stamp in asked})
+    read: Callable[[str], Mapping[str, Json]] = lambda stamp: claims.declared_in(storage, objects[stamp])  # noqa: E731
+    declared = dict(zip(stamps, pool.map(read, stamps), strict=True))
+    return [
+        replace(item, declared=declared[item.stamp]) if (item.address, item.stamp) in asked else item
+        for items in at.values()
+        for item in items
+    ]
+
+
+def _record(listed: Listed) -> tuple[str, Record] | None:
+    """A run record from the metadata of its object; None for locks and for what is not a record."""
+    name = listed.name.rsplit("/", 1)[-1]
+    metadata = listed.metadata
+    if not name.endswith(".json") or "artifact_uri" not in metadata:
+        return None
+    try:
+        metrics = {key: float(value) for key, value in json.loads(metadata.get("metrics") or "{}").items()}
+    except (ValueError, TypeError, AttributeError):
+        metrics = {}
+    outputs = {key: metadata.get(key, "") for key in ("artifact_uri", "artifact_digest", "job", "experiment")}
+    return name[:SHORT], Record(name[:SHORT], outputs, metrics, metadata.get("pruned") == "true")
+
+
+def _version_key(model: str) -> str:
+    return model.rsplit("/", 1)[-1]
+
+
+def _keys(models: Iterable[LiveResource]) -> set[str]:
+    return {_version_key(item.name) for item in models}
+
+
+def _prefix(target: Target, folder: str) -> str:
+    return f"{target.folder.removeprefix(f'gs://{target.bucket}/')}/{folder}/"

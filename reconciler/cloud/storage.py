@@ -1,0 +1,189 @@
+"""The only importer of Google's storage client: small objects with generation preconditions, listings, uploads.
+
+One `Storage` is one bucket. A lost race is a `Conflict`, and only that: an answer lost on the way is looked up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from reconciler.cloud.clock import Clock
+from reconciler.cloud.errors import translate
+from reconciler.cloud.retry import LOCAL, Patience, with_patience
+from reconciler.core.errors import Conflict, LoraformError, NotFound, Terminal
+from reconciler.core.target import Target
+
+T = TypeVar("T")
+
+TIMEOUT = 60.0
+ABSENT = 0
+"""The generation of an object that is not there: writing with it creates, and conflicts if somebody was first."""
+_FIELDS = "items(name,generation,metadata,updated,size),nextPageToken"
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An object as a listing shows it; `updated` in seconds since the epoch, `size` in bytes."""
+
+    name: str
+    generation: int
+    updated: float
+    size: int
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+def connect_storage(target: Target, clock: Clock | None = None, patience: Patience | None = None) -> Storage:
+    """The target's bucket. On the embedded Vertex AI it is created when it is absent; in the cloud it must exist.
+
+    Raises Terminal when there are no usable credentials; a missing bucket shows at the first use.
+    """
+    from google.auth.credentials import AnonymousCredentials
+    from google.cloud import storage
+
+    clock = clock or Clock()
+    embedded = target.api_endpoint
+    try:
+        if embedded:
+            options = {"api_endpoint": embedded}
+            client = storage.Client(project=target.project, credentials=AnonymousCredentials(), client_options=options)
+        else:
+            client = storage.Client(project=target.project)
+    except Exception as error:
+        raise translate(error, "connecting to Cloud Storage") from error
+    holder = Storage(client, target.bucket, clock, patience or (LOCAL if embedded else Patience()))
+    if embedded:
+        holder.ensure(target.region)
+    return holder
+
+
+class Storage:
+    """Holds the connection to one bucket. May be used by several threads. Names are object names without `gs://`."""
+
+    def __init__(self, client: Any, bucket: str, clock: Clock, patience: Patience) -> None:
+        self.bucket = bucket
+        self._client = client
+        self._bucket = client.bucket(bucket)
+        self._clock = clock
+        self._patience = patience
+
+    def ensure(self, location: str) -> None:
+        """Create the bucket if it is absent."""
+
+        def create() -> None:
+            if self._client.lookup_bucket(self.bucket, timeout=TIMEOUT, retry=None) is None:
+                self._client.create_bucket(self.bucket, location=location, timeout=TIMEOUT, retry=None)
+
+        try:
+            self._try(create, f"creating bucket {self.bucket}")
+        except Conflict:
+            return
+
+    def read(self, name: str) -> tuple[bytes, int]:
+        """(content, generation) of an object, both of the same version. Raises NotFound."""
+
+        def download() -> tuple[bytes, int]:
+            blob = self._bucket.blob(name)
+            content: bytes = blob.download_as_bytes(timeout=TIMEOUT, retry=None)
+            return content, int(blob.generation)
+
+        return self._try(download, f"reading gs://{self.bucket}/{name}")
+
+    def write(
+        self,
+        name: str,
+        content: bytes,
+        *,
+        generation: int | None = None,
+        metadata: Mapping[str, str] | None = None,
+        content_type: str = "application/json",
+    ) -> int:
+        """Write an object and return its new generation.
+
+        With `generation` only if the object still has that one (`ABSENT`: only if there is none); Conflict
+        otherwise. Contents of racing writers must differ (a nonce): only the bytes tell, after an answer was lost,
+        whether it was this write that won.
+        """
+        attempts = 0
+
+        def upload() -> int:
+            nonlocal attempts
+            attempts += 1
+            blob = self._bucket.blob(name)
+            blob.metadata = dict(metadata or {}) or None
+            blob.upload_from_string(
+                content, content_type=content_type, if_generation_match=generation, timeout=TIMEOUT, retry=None
+            )
+            return int(blob.generation)
+
+        try:
+            return self._try(upload, f"writing gs://{self.bucket}/{name}")
+        except Conflict:
+            if attempts > 1:
+                found, now = self.read(name)
+                if found == content:
+                    return now
+            raise
+
+    def list(self, prefix: str) -> tuple[Listed, ...]:
+        """All objects below a prefix, by name. A bucket that does not exist is a Terminal error with the way out."""
+
+        def page() -> tuple[Listed, ...]:
+            blobs = self._client.list_blobs(self.bucket, prefix=prefix, fields=_FIELDS, timeout=TIMEOUT, retry=None)
+            return tuple(_listed(blob) for blob in blobs)
+
+        try:
+            return self._try(page, f"listing gs://{self.bucket}/{prefix}")
+        except NotFound as error:
+            raise self._missing(error) from error
+
+    def upload(self, path: Path, name: str) -> bool:
+        """Upload a file under a name that tells its content; False when it is already there.
+
+        A name once written is never written again. Raises LoraformError when the file cannot be read.
+        """
+
+        def send() -> bool:
+            blob = self._bucket.blob(name)
+            if blob.exists(timeout=TIMEOUT, retry=None):
+                return False
+            blob.upload_from_filename(str(path), if_generation_match=ABSENT, timeout=TIMEOUT, retry=None)
+            return True
+
+        try:
+            return self._try(send, f"uploading {path} to gs://{self.bucket}/{name}")
+        except Conflict:
+            return False
+        except NotFound as error:
+            raise self._missing(error) from error
+        except OSError as error:
+            raise LoraformError(f"{path}: cannot be read: {error.strerror or error}") from error
+
+    def delete(self, name: str, generation: int | None = None) -> None:
+        """Delete an object, if it is there (and still has `generation`; Conflict otherwise)."""
+
+        def remove() -> None:
+            self._bucket.blob(name).delete(if_generation_match=generation, timeout=TIMEOUT, retry=None)
+
+        try:
+            self._try(remove, f"deleting gs://{self.bucket}/{name}")
+        except NotFound:
+            return
+
+    def _try(self, act: Callable[[], T], doing: str) -> T:
+        return with_patience(act, "", doing, self._clock, self._patience)
+
+    def _missing(self, error: NotFound) -> Terminal:
+        return Terminal(
+            f"the bucket gs://{self.bucket} does not exist",
+            status=error.status,
+            code=error.code,
+            remedy=f"gcloud storage buckets create gs://{self.bucket} --location=REGION (the region of the target)",
+        )
+
+
+def _listed(blob: Any) -> Listed:
+    updated = blob.updated.timestamp() if blob.updated else 0.0
+    return Listed(blob.name, int(blob.generation or 0), updated, int(blob.size or 0), dict(blob.metadata or {}))

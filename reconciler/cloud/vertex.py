@@ -1,0 +1,259 @@
+"""The only importer of Google's aiplatform: performs calls, lists resources, follows operations, asks for predictions.
+
+Everything comes and goes as JSON-like mappings with proto field names and enum names. Google's clients have neither
+timeouts nor retries of their own for these methods: both are added here. Nothing is decided about what to call.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+from reconciler.cloud.clock import Clock
+from reconciler.cloud.errors import from_operation
+from reconciler.cloud.limits import Quotas
+from reconciler.cloud.retry import LOCAL, Patience, with_patience
+from reconciler.core.calls import Call
+from reconciler.core.errors import CloudError, LoraformError
+from reconciler.core.resources import Json
+from reconciler.core.target import Target
+
+if TYPE_CHECKING:
+    from google.auth.transport.requests import AuthorizedSession
+
+TIMEOUT = 60.0
+"""Seconds for one request that manages resources."""
+PREDICT_TIMEOUT = 600.0
+
+
+def connect(
+    target: Target, clock: Clock | None = None, patience: Patience | None = None, quotas: Quotas | None = None
+) -> Vertex:
+    """A connection to the target's Vertex AI. Nothing is sent before the first call; credentials are looked up then."""
+    clock = clock or Clock()
+    return Vertex(
+        target,
+        clock,
+        patience or (LOCAL if target.api_endpoint else Patience()),
+        quotas or Quotas(clock),
+    )
+
+
+class Vertex:
+    """Holds the connection to one project and region. May be used by several threads."""
+
+    def __init__(self, target: Target, clock: Clock, patience: Patience, quotas: Quotas) -> None:
+        self.target = target
+        self.clock = clock
+        self._patience = patience
+        self._quotas = quotas
+        self._clients: dict[tuple[str, str], Any] = {}
+        self._session: AuthorizedSession | None = None
+        self._lock = threading.Lock()
+
+    def perform(self, call: Call) -> Mapping[str, Json]:
+        """Send one call; the answer as JSON, for long-running methods the operation.
+
+        A canonical status in `call.tolerate` answers {}. Raises `core.errors`, and `LostAnswer` where the effect of
+        a call that must not be repeated is unknown. A request that the proto types refuse is a LoraformError.
+        """
+        message = self._request(call)
+        send = getattr(self._client(call.service), _snake(call.method))
+        try:
+            return _plain(self._send(call.method, lambda: send(message, retry=None, timeout=TIMEOUT), _doing(call)))
+        except CloudError as error:
+            if error.status in call.tolerate:
+                return {}
+            raise
+
+    def list(self, service: str, method: str, request: Mapping[str, Json], items: str) -> Iterator[Mapping[str, Json]]:
+        """All resources of a paged list method; `items` names the repeated field of its answer (`custom_jobs`)."""
+        call = Call(service, method, request)
+        send = getattr(self._client(service), _snake(method))
+        message = self._request(call)
+        while True:
+            page = self._send(
+                method, lambda: next(iter(send(message, retry=None, timeout=TIMEOUT).pages)), _doing(call)
+            )
+            for item in getattr(page, items):
+                yield _plain(item)
+            if not page.next_page_token:
+                return
+            message.page_token = page.next_page_token
+
+    def operation(self, name: str) -> Mapping[str, Json]:
+        """The long-running operation as it stands: `name`, `done`, `error` {code, message}, `metadata`, `response`."""
+        client = self._client("EndpointService")
+        request = {"name": name}
+        return _plain(
+            self._send(
+                "GetOperation",
+                lambda: client.get_operation(request, retry=None, timeout=TIMEOUT),
+                f"GetOperation {name}",
+            )
+        )
+
+    def operations(self, parent: str) -> tuple[Mapping[str, Json], ...]:
+        """The long-running operations of one resource, such as an endpoint, in the server's order."""
+        client = self._client("EndpointService")
+        found: list[Mapping[str, Json]] = []
+        request = {"name": parent, "page_token": ""}
+        while True:
+            page = self._send(
+                "ListOperations",
+                lambda: client.list_operations(request, retry=None, timeout=TIMEOUT),
+                f"ListOperations {parent}",
+            )
+            found.extend(_plain(item) for item in page.operations)
+            if not page.next_page_token:
+                return tuple(found)
+            request["page_token"] = page.next_page_token
+
+    def wait(
+        self, operation: Mapping[str, Json], seconds: float, stop: Callable[[], bool] = lambda: False
+    ) -> Mapping[str, Json] | None:
+        """Follow a short operation; its `response`, or None when it is not done after `seconds` or `stop()` is true.
+
+        Raises the operation's own error as a `CloudError`.
+        """
+        name = str(operation.get("name", ""))
+        end = self.clock.monotonic() + seconds
+        delay = 0.1 if self.target.api_endpoint else 1.0
+        while not operation.get("done"):
+            if stop() or self.clock.monotonic() + delay > end:
+                return None
+            self.clock.sleep(delay)
+            delay = min(delay * 1.5, 5.0)
+            operation = self.operation(name)
+        error = operation.get("error")
+        if isinstance(error, Mapping):
+            raise from_operation(int(cast("int", error.get("code", 2))), str(error.get("message", "")), name)
+        response = operation.get("response")
+        return response if isinstance(response, Mapping) else {}
+
+    def predict(
+        self,
+        endpoint: str,
+        instances: Sequence[Json],
+        parameters: Mapping[str, Json] | None = None,
+        dedicated: str = "",
+    ) -> Mapping[str, Json]:
+        """Answers of an endpoint (resource name); `dedicated` is its `dedicated_endpoint_dns`, if it has one.
+
+        Returns `predictions`, `deployed_model_id`, `model`, `model_version_id`. Numbers come back as floats.
+        """
+        from google.cloud import aiplatform_v1
+
+        request = aiplatform_v1.PredictRequest(endpoint=endpoint)
+        proto = type(request).pb(request)
+        _parse({"instances": list(instances), "parameters": dict(parameters or {})}, proto, "Predict")
+        client = self._client("PredictionService", dedicated)
+        return _plain(
+            self._send(
+                "Predict",
+                lambda: client.predict(request, retry=None, timeout=PREDICT_TIMEOUT),
+                f"Predict {endpoint}",
+                repeatable=False,
+            )
+        )
+
+    def raw_predict(
+        self, endpoint: str, body: bytes, content_type: str = "application/json", dedicated: str = ""
+    ) -> tuple[bytes, str]:
+        """The container's own answer to `body`: (bytes, content type)."""
+        client = self._client("PredictionService", dedicated)
+        request = {"endpoint": endpoint, "http_body": {"content_type": content_type, "data": body}}
+        answer = self._send(
+            "RawPredict",
+            lambda: client.raw_predict(request, retry=None, timeout=PREDICT_TIMEOUT),
+            f"RawPredict {endpoint}",
+            repeatable=False,
+        )
+        return answer.data, answer.content_type
+
+    def session(self) -> AuthorizedSession:
+        """A requests session with the target's credentials, for Google APIs beside Vertex AI."""
+        import google.auth
+        from google.auth.credentials import AnonymousCredentials
+        from google.auth.transport.requests import AuthorizedSession
+
+        with self._lock:
+            if self._session is None:
+                if self.target.api_endpoint:
+                    credentials = AnonymousCredentials()
+                else:
+                    credentials, _ = google.auth.default(scopes=["https://www.googleapis.com/auth/cloud-platform"])
+                self._session = AuthorizedSession(credentials)
+            return self._session
+
+    def _send(self, method: str, act: Callable[[], Any], doing: str, *, repeatable: bool | None = None) -> Any:
+        def attempt() -> Any:
+            self._quotas.take(method)
+            return act()
+
+        return with_patience(attempt, method, doing, self.clock, self._patience, repeatable=repeatable)
+
+    def _client(self, service: str, address: str = "") -> Any:
+        from google.auth.credentials import AnonymousCredentials
+        from google.cloud import aiplatform_v1
+
+        with self._lock:
+            client = self._clients.get((service, address))
+            if client is None:
+                make = getattr(aiplatform_v1, f"{service}Client")
+                embedded = self.target.api_endpoint
+                try:
+                    if embedded:
+                        options = {"api_endpoint": embedded}
+                        client = make(credentials=AnonymousCredentials(), transport="rest", client_options=options)
+                    elif address:
+                        client = make(transport="rest", client_options={"api_endpoint": address})
+                    else:
+                        host = f"{self.target.region}-aiplatform.googleapis.com"
+                        client = make(client_options={"api_endpoint": host})
+                except Exception as error:
+                    from reconciler.cloud.errors import translate
+
+                    raise translate(error, f"connecting to {service}") from error
+                self._clients[service, address] = client
+            return client
+
+    def _request(self, call: Call) -> Any:
+        from google.cloud import aiplatform_v1
+
+        make = getattr(aiplatform_v1, f"{call.method}Request", None)
+        if make is None:
+            raise LoraformError(f"{call.service} has no method {call.method}")
+        message = make()
+        _parse(call.request, type(message).pb(message), call.method)
+        return message
+
+
+def _parse(body: Mapping[str, Json], proto: Any, method: str) -> None:
+    from google.protobuf import json_format
+
+    try:
+        json_format.ParseDict(body, proto)
+    except json_format.ParseError as error:
+        raise LoraformError(f"{method}: the request does not fit Google's types: {error}") from error
+
+
+def _plain(message: Any) -> Mapping[str, Json]:
+    """Any answer of the clients as JSON: proto-plus, plain protobuf, or the future of a long-running operation."""
+    from google.protobuf import json_format
+
+    if message is None:
+        return {}
+    proto = getattr(message, "operation", None) or getattr(type(message), "pb", lambda same: same)(message)
+    return cast("Mapping[str, Json]", json_format.MessageToDict(proto, preserving_proto_field_name=True))
+
+
+def _snake(method: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", method).lower()
+
+
+def _doing(call: Call) -> str:
+    subject = call.request.get("name") or call.request.get("endpoint") or call.request.get("parent") or ""
+    return f"{call.method} {subject}".strip()
