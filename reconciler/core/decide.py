@@ -92,15 +92,15 @@ def decide_create(resource: Resource, world: World, decided: Mapping[Address, Ch
 
 def create(resource: Resource, world: World, others: tuple[LiveResource, ...]) -> Change:
     """Create it, and say why: absent, another identity, another attempt, or once more after a passing failure."""
-    failed = next((live for live in world.same(resource) if live.phase is Phase.FAILED), None)
-    predecessor = next((live for live in world.others(resource)), None)
-    if failed is not None:
-        reason = Reason.RETRY if failed.attempt_key == resource.attempt_key else Reason.ATTEMPT_CHANGED
+    ended = next(iter(world.same(resource)), None)
+    predecessor = next(iter(world.others(resource)), None)
+    if ended is not None:
+        reason = Reason.RETRY if ended.attempt_key == resource.attempt_key else Reason.ATTEMPT_CHANGED
     else:
         reason = Reason.IDENTITY_CHANGED if predecessor else Reason.ABSENT
     declared = predecessor.declared if predecessor else {}
     return replace(
-        _change(resource, Action.CREATE, reason, before=failed or predecessor),
+        _change(resource, Action.CREATE, reason, before=ended or predecessor),
         replaces=others,
         fields=declared_changes(resource, declared) if declared else (),
         stamps=verdict_stamps(resource, world),

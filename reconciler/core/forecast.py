@@ -19,10 +19,12 @@ _DAY = 86_400.0
 _UNDER_WAY = (Phase.PENDING, Phase.RUNNING)
 
 
-def forecast(world: World, changes: tuple[Change, ...], only: Collection[str] | None = None) -> tuple[Change, ...]:
-    """The mutating changes of later passes, in the order of the passes, if the world does what is imagined."""
+def forecast(
+    world: World, changes: tuple[Change, ...], only: Collection[str] | None = None, horizon: int = HORIZON
+) -> tuple[Change, ...]:
+    """The mutating changes of at most `horizon` later passes, in their order, if the world does what is imagined."""
     follow: list[Change] = []
-    for _ in range(HORIZON):
+    for _ in range(horizon):
         imagined = imagine(world, changes)
         later = decide(imagined, only)
         if imagined.live == world.live and imagined.records == world.records and later == changes:

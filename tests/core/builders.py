@@ -88,7 +88,12 @@ def gate(*expressions: str, experiment: str = "bot") -> Gate:
 
 
 def fleet(experiment: str = "bot", version: int = 1) -> tuple[Resource, ...]:
-    return tuple(make(experiment, version) for make in (training, model, endpoint, deployment))
+    return (
+        training(experiment, version),
+        model(experiment, version),
+        endpoint(experiment),
+        deployment(experiment, version),
+    )
 
 
 def live(resource: Resource, phase: Phase = Phase.READY, **overrides: Any) -> LiveResource:
@@ -117,9 +122,7 @@ def claim(resource: Resource, age: float = 10.0, **overrides: Any) -> Claim:
     return Claim(**(values | overrides))
 
 
-def snapshot(
-    *things: LiveResource, records: tuple[Record, ...] = (), claims: tuple[Claim, ...] = ()
-) -> Snapshot:
+def snapshot(*things: LiveResource, records: tuple[Record, ...] = (), claims: tuple[Claim, ...] = ()) -> Snapshot:
     return Snapshot(things, {item.stamp: item for item in records}, {item.stamp: item for item in claims})
 
 

@@ -29,7 +29,9 @@ def test_the_order_of_fields_and_parents_does_not_matter() -> None:
 def test_another_kind_or_value_is_another_identity() -> None:
     first = identity_of("model", {"a": 1})
 
-    assert len({first, identity_of("training", {"a": 1}), identity_of("model", {"a": 2}), identity_of("model", {})}) == 4
+    assert (
+        len({first, identity_of("training", {"a": 1}), identity_of("model", {"a": 2}), identity_of("model", {})}) == 4
+    )
 
 
 def test_a_whole_float_is_the_same_as_its_integer() -> None:

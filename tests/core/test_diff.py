@@ -1,0 +1,28 @@
+from reconciler.core.changes import FieldChange
+from reconciler.core.diff import declared_changes, explain
+from reconciler.core.resources import Declared
+from tests.core.builders import training
+
+
+def test_a_plain_pair_is_its_own_explanation() -> None:
+    assert list(explain("adapter.r", 8, 16)) == [("adapter.r", 8, 16)]
+
+
+def test_a_list_is_explained_by_what_came_and_went() -> None:
+    parts = list(explain("adapter.target_modules", ["q_proj", "v_proj"], ["q_proj", "o_proj", "k_proj"]))
+
+    assert parts == [("adapter.target_modules[1]", "v_proj", "o_proj"), ("adapter.target_modules[2]", None, "k_proj")]
+
+
+def test_a_mapping_is_explained_by_its_smallest_parts() -> None:
+    parts = list(explain("run.env", {"A": "1", "B": {"C": 1}}, {"B": {"C": 2}}))
+
+    assert parts == [("run.env['A']", "1", None), ("run.env['B']['C']", 1, 2)]
+
+
+def test_declared_fields_are_compared_by_value_and_carry_their_effect() -> None:
+    resource = training(fields={"adapter.r": Declared(16, "retrain"), "training.seed": Declared(1.0, "retrain")})
+
+    found = declared_changes(resource, {"adapter.r": 8, "training.seed": 1, "training.optim": "adamw"})
+
+    assert found == (FieldChange("adapter.r", 8, 16, "retrain"), FieldChange("training.optim", "adamw", None, ""))

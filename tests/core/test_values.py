@@ -1,0 +1,83 @@
+"""Small promises of the values themselves."""
+
+from reconciler.core.calls import Call, Scene
+from reconciler.core.changes import Action
+from reconciler.core.errors import CloudError, LoraformError, Retryable
+from reconciler.core.graph import apply_order
+from reconciler.core.report import Outcome, Report, Result
+from reconciler.core.resources import Cause, Role, Source
+from reconciler.core.target import Target
+from tests.core.builders import converged, fleet, plan, training
+
+
+def test_only_some_causes_pass_by_themselves() -> None:
+    assert {cause for cause in Cause if cause.transient} == {
+        Cause.STOCKOUT,
+        Cause.PREEMPTED,
+        Cause.QUOTA,
+        Cause.DUPLICATE,
+    }
+
+
+def test_a_source_is_written_as_editors_read_it() -> None:
+    assert [str(Source("a.yaml")), str(Source("a.yaml", 3)), str(Source("a.yaml", 3, 7))] == [
+        "a.yaml",
+        "a.yaml:3",
+        "a.yaml:3:7",
+    ]
+
+
+def test_a_stamp_is_the_first_twenty_digits_of_the_identity() -> None:
+    assert training().stamp == training().identity[:20]
+
+
+def test_changes_are_applied_prerequisites_first_and_removals_dependents_first() -> None:
+    created = apply_order(plan(fleet()).now)
+    removed = apply_order((*plan((), converged()).now, *plan((), converged()).follow))
+
+    assert [change.address.role for change in created] == [Role.TRAINING, Role.ENDPOINT]
+    assert [change.address.role for change in removed] == [Role.DEPLOYMENT, Role.ENDPOINT]
+
+
+def test_only_four_actions_call_the_api() -> None:
+    assert [action for action in Action if action.mutates] == ["create", "update", "delete", "cancel"]
+
+
+def test_a_report_knows_what_the_api_refused() -> None:
+    made = plan(fleet())
+    done, refused = (
+        Result(change, outcome) for change, outcome in zip(made.now, (Outcome.DONE, Outcome.FAILED), strict=True)
+    )
+
+    assert Report(made, (done, refused)).failed == (refused,)
+
+
+def test_an_error_carries_its_way_out_and_the_apis_words() -> None:
+    error = Retryable("too many requests", status="RESOURCE_EXHAUSTED", code=429, remedy="wait a minute")
+
+    assert isinstance(error, CloudError)
+    assert isinstance(error, LoraformError)
+    assert (error.message, error.status, error.code, error.remedy) == (
+        "too many requests",
+        "RESOURCE_EXHAUSTED",
+        429,
+        "wait a minute",
+    )
+
+
+def test_a_call_is_plain_data() -> None:
+    call = Call("JobService", "CreateCustomJob", {"parent": "projects/p/locations/l"})
+
+    assert call == Call("JobService", "CreateCustomJob", {"parent": "projects/p/locations/l"}, frozenset())
+    assert Scene("projects/p/locations/l", "acme", {}, {}).request == {}
+
+
+def test_a_target_knows_where_everything_of_its_fleet_lies() -> None:
+    target = Target("prod", "acme", "acme-ml", "europe-west4", "acme-llm")
+
+    assert target.parent == "projects/acme-ml/locations/europe-west4"
+    assert target.record_uri("id") == "gs://acme-llm/loraform/acme/runs/id.json"
+    assert target.lock_uri("id") == "gs://acme-llm/loraform/acme/runs/id.lock"
+    assert target.claim_uri("id") == "gs://acme-llm/loraform/acme/claims/id.json"
+    assert target.artifact_uri("id", 2) == "gs://acme-llm/loraform/acme/artifacts/id/attempt-2"
+    assert target.content_uri("hash") == "gs://acme-llm/loraform/acme/data/hash"
