@@ -1,0 +1,75 @@
+"""`kind: Experiment`: one fine-tuning experiment, from base model and data to what serves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field
+
+from schemas.adapter import Adapter
+from schemas.data import Data
+from schemas.effects import DeclaredField, Effect, Json, Manifest
+from schemas.evaluation import Evaluation
+from schemas.model import Model
+from schemas.primitives import Labels, Name
+from schemas.quantization import QLORA, Quantization
+from schemas.run import Run
+from schemas.serving import Serving
+from schemas.training import Training
+
+BATCH = "training.effective_batch"
+
+
+class Experiment(Manifest):
+    """A manifest. Without `serving` the model is trained and scored, and serves nowhere."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    api_version: Annotated[Literal["loraform/v1"], Effect.NOTHING] = Field(alias="apiVersion")
+    kind: Annotated[Literal["Experiment"], Effect.NOTHING]
+    name: Annotated[Name, Effect.NOTHING] = Field(description="Unique in the repository.")
+    owner: Annotated[str | None, Effect.NOTHING] = Field(None, max_length=200, description="The team or person to ask.")
+    description: Annotated[str | None, Effect.NOTHING] = None
+    labels: Annotated[Labels, Effect.LABEL] = Field(default_factory=dict)
+    protect: Annotated[bool, Effect.LABEL] = Field(False, description="Never delete what this experiment owns.")
+    moved_from: Annotated[Name | None, Effect.NOTHING] = Field(None, description="The name that it had before.")
+    model: Model
+    data: Data
+    adapter: Adapter = Field(default_factory=Adapter)
+    quantization: Quantization = Field(default_factory=Quantization)
+    training: Training = Field(default_factory=Training)
+    run: Run = Run()
+    evaluation: Evaluation = Evaluation()
+    serving: Serving | None = Field(None, description="How it serves; leave it out to train only.")
+
+    @property
+    def method(self) -> str:
+        """lora, qlora or full."""
+        return self.adapter.method
+
+    @property
+    def effective_batch(self) -> int:
+        """Rows of one optimiser step over all processes: world size x per-device batch x accumulation."""
+        return self.run.machine.world_size * self.training.batch
+
+    @property
+    def effective_quantization(self) -> Mapping[str, Json]:
+        """The quantisation keys that hold: what the manifest gives, over what `method: qlora` presets."""
+        return {**(QLORA if self.method == "qlora" else {}), **self.quantization}
+
+    def derived_fields(self, leaves: Mapping[str, DeclaredField]) -> Mapping[str, DeclaredField]:
+        """The effective batch; the presets of qlora as defaults; what chooses the best checkpoint as a result."""
+        derived: dict[str, DeclaredField] = {}
+        default = Training().batch
+        if self.effective_batch != default:
+            derived[BATCH] = DeclaredField(self.effective_batch, default, Effect.RETRAIN)
+        if self.method == "qlora":
+            for key, preset in QLORA.items():
+                if leaf := leaves.get(f"quantization.{key}"):
+                    derived[f"quantization.{key}"] = leaf._replace(default=preset)
+        if self.training.chooses_best:
+            for path in ("data.eval", *(f"training.{key}" for key in self.training.selecting())):
+                if leaf := leaves.get(path):
+                    derived[path] = leaf._replace(effect=Effect.RETRAIN)
+        return derived

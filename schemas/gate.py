@@ -1,0 +1,37 @@
+"""The gate grammar: `METRIC OP NUMBER`, or `METRIC OP champion`, with `+ NUMBER` or `- NUMBER` after it.
+
+It says what an expression is; judging a model by one is the planner's.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+_NUMBER = r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?"
+_GATE = re.compile(
+    rf"\s*(?P<metric>[A-Za-z_][\w.]*)\s*(?P<operator><=|>=|<|>)\s*"
+    rf"(?:(?P<champion>champion)(?:\s*(?P<sign>[+-])\s*(?P<margin>{_NUMBER}))?|(?P<bound>{_NUMBER}))\s*"
+)
+ALWAYS = ("eval_loss", "eval_mean_token_accuracy", "train_loss", "perplexity")
+"""Metrics that every run with `data.eval` has, beside those that the manifest names."""
+
+
+class Expression(NamedTuple):
+    """`metric operator bound`; relative to the champion's value of the metric when `relative`."""
+
+    metric: str
+    operator: str
+    bound: float
+    relative: bool
+
+
+def parse(text: str) -> Expression | None:
+    """The expression, or None where the text is none."""
+    match = _GATE.fullmatch(text)
+    if match is None:
+        return None
+    relative = match["champion"] is not None
+    bound = match["margin"] if relative else match["bound"]
+    signed = float(bound or 0.0) * (-1 if match["sign"] == "-" else 1)
+    return Expression(match["metric"], match["operator"], signed, relative)

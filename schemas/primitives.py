@@ -1,0 +1,119 @@
+"""The small types that all manifests share: names, labels, durations, secrets' names, lists, environments.
+
+Everything is strict: what YAML says is what counts, and a text is never read as a number.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, TypeVar
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict
+from pydantic_core import PydanticCustomError
+
+NAME = r"^[a-z][a-z0-9-]{0,39}$"
+FLEET = r"^[a-z][a-z0-9]{0,17}$"
+PUBLIC_NAME = r"^[A-Za-z0-9][A-Za-z0-9._@:/-]{0,127}$"
+LABEL_KEY = r"^[a-z][a-z0-9_-]{0,62}$"
+LABEL_VALUE = r"^[a-z0-9_-]{0,63}$"
+OWN_LABELS = "loraform-"
+
+
+class Block(BaseModel):
+    """A part of a manifest: frozen, strict, and closed to unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+T = TypeVar("T")
+Tuple = Annotated[tuple[T, ...], Strict(False)]
+"""A YAML list as a value."""
+
+
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, (str, dict)) else value
+
+
+OneOrMore = Annotated[tuple[T, ...], Strict(False), BeforeValidator(_listed, json_schema_input_type=T | list[T])]
+"""A single value, or a list of them."""
+
+_DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
+_UNITS = (86_400, 3_600, 60, 1)
+
+
+def _seconds_text(text: str) -> str:
+    match = _DURATION.fullmatch(text)
+    if not text or match is None:
+        raise PydanticCustomError("duration", "a duration is a number with a unit, such as 90s, 30m, 6h, 1h30m or 7d")
+    return f"{sum(int(part or 0) * unit for part, unit in zip(match.groups(), _UNITS, strict=True))}s"
+
+
+Duration = Annotated[str, AfterValidator(_seconds_text)]
+"""`6h`, `90s`, `1h30m`: kept as Vertex AI writes it, in seconds (`21600s`)."""
+
+
+def seconds(duration: str) -> int:
+    """The seconds in a validated duration (`21600s`)."""
+    return int(duration.removesuffix("s"))
+
+
+Name = Annotated[str, Field(pattern=NAME)]
+Count = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(ge=1)]
+
+
+def _checked_labels(labels: dict[str, str]) -> dict[str, str]:
+    for key, value in labels.items():
+        if key.startswith(OWN_LABELS):
+            raise PydanticCustomError(
+                "own-label", "labels that start with loraform- are Loraform's own: {key}", {"key": key}
+            )
+        if re.fullmatch(LABEL_KEY, key) is None or re.fullmatch(LABEL_VALUE, value) is None:
+            raise PydanticCustomError(
+                "label",
+                "{label} is no label: keys and values have at most 63 lower-case letters, digits, - and _, "
+                "and a key starts with a letter",
+                {"label": f"{key}: {value}"},
+            )
+    if len(labels) > 50:
+        raise PydanticCustomError(
+            "label", "there are {count} labels, 50 fit beside Loraform's own", {"count": len(labels)}
+        )
+    return labels
+
+
+Labels = Annotated[dict[str, str], AfterValidator(_checked_labels)]
+
+_SECRETIVE = re.compile(r"(?:^|_)(TOKEN|KEY|SECRET|PASSWORD|PASSWD|CREDENTIALS)$", re.IGNORECASE)
+
+
+def _without_secrets(env: dict[str, str]) -> dict[str, str]:
+    for name in env:
+        if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) is None:
+            raise PydanticCustomError("env-name", "{name} is no name of an environment variable", {"name": name})
+        if _SECRETIVE.search(name):
+            raise PydanticCustomError(
+                "secret-in-env",
+                "{name} looks like a secret: env values stand readable in git, in the job and in the console. "
+                "Put it into Secret Manager and name it in model.token_secret",
+                {"name": name},
+            )
+        if name.startswith(("AIP_", "LORAFORM_")):
+            raise PydanticCustomError("env-name", "{name} is set by Vertex AI or Loraform", {"name": name})
+    return env
+
+
+Env = Annotated[dict[str, str], AfterValidator(_without_secrets)]
+ServiceAccount = Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+\.gserviceaccount\.com$")]
+SecretVersion = Annotated[str, Field(pattern=r"^projects/[^/\s]+/secrets/[^/\s]+/versions/[^/\s]+$")]
+Network = Annotated[str, Field(pattern=r"^projects/[^/\s]+/global/networks/[^/\s]+$")]
+BucketUri = Annotated[str, Field(pattern=r"^gs://[a-z0-9][a-z0-9._-]+(/.*)?$")]
+
+
+class EncryptionSpec(Block):
+    """Vertex AI's `EncryptionSpec`."""
+
+    kms_key_name: str = Field(
+        pattern=r"^projects/[^/\s]+/locations/[^/\s]+/keyRings/[^/\s]+/cryptoKeys/[^/\s]+$",
+        description="projects/P/locations/L/keyRings/R/cryptoKeys/K",
+    )
