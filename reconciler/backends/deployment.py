@@ -54,24 +54,31 @@ def split_of(endpoint: Payload) -> dict[str, int]:
 
 
 def from_operations(
-    endpoint: LiveResource, operations: tuple[Payload, ...], claims: Mapping[str, Claim]
+    endpoint: LiveResource,
+    operations: tuple[Payload, ...],
+    claims: Mapping[str, Claim],
+    known: Mapping[str, str],
 ) -> tuple[LiveResource, ...]:
     """Deploys that are still in flight (`pending`) or failed, from the operations of one endpoint.
 
-    An operation does not say what it deploys: it belongs to the newest claim on a deployment of this experiment
-    that was written before it started. Per claim the newest operation counts, `tries` are its failed ones; an
-    operation without a claim is left out. Deploys that succeeded show on the endpoint itself.
+    An operation does not say what it deploys. `known` tells it (operation name -> stamp) where apply could write it
+    down; else it belongs to the newest claim (`claims`, by stamp) on a deployment of this experiment that was written
+    before it started. Per stamp the newest operation counts, `tries` are its failed ones; an operation of nobody is
+    left out. Deploys that succeeded show on the endpoint itself.
     """
     address = Address(endpoint.address.experiment, Role.DEPLOYMENT)
-    mine = sorted((item for item in claims.values() if item.address == address), key=lambda item: item.at)
-    by_claim: dict[str, list[Payload]] = {}
-    for operation in sorted(operations, key=_started):
-        earlier = [claim for claim in mine if claim.at <= _started(operation) + _SKEW]
-        if earlier and _is_deploy(operation):
-            by_claim.setdefault(earlier[-1].stamp, []).append(operation)
-    return tuple(
-        item for stamp, runs in sorted(by_claim.items()) if (item := _undone(endpoint, address, claims[stamp], runs))
+    mine = sorted((item for item in claims.values() if item.address == address), key=lambda item: (item.at, item.stamp))
+    by_stamp: dict[str, list[Payload]] = {}
+    for operation in sorted(operations, key=lambda item: (_started(item), payloads.text(item, "name"))):
+        earlier = [claim.stamp for claim in mine if claim.at <= _started(operation) + _SKEW]
+        stamp = known.get(payloads.text(operation, "name")) or (earlier[-1] if earlier else "")
+        if stamp and _is_deploy(operation):
+            by_stamp.setdefault(stamp, []).append(operation)
+    undone = (
+        _undone(endpoint, address, stamp, claims[stamp].attempt_key if stamp in claims else "", runs)
+        for stamp, runs in sorted(by_stamp.items())
     )
+    return tuple(item for item in undone if item is not None)
 
 
 def create(change: Change, scene: Scene) -> tuple[Call, ...]:
@@ -175,7 +182,9 @@ def _deployed(endpoint: Payload, experiment: str, stamp: str, item: Payload, our
     )
 
 
-def _undone(endpoint: LiveResource, address: Address, claim: Claim, runs: list[Payload]) -> LiveResource | None:
+def _undone(
+    endpoint: LiveResource, address: Address, stamp: str, attempt_key: str, runs: list[Payload]
+) -> LiveResource | None:
     newest = runs[-1]
     failed = [run for run in runs if run.get("error")]
     if newest.get("done") and not newest.get("error"):
@@ -186,11 +195,11 @@ def _undone(endpoint: LiveResource, address: Address, claim: Claim, runs: list[P
         address=address,
         kind=NAME,
         name=payloads.text(newest, "name"),
-        stamp=claim.stamp,
+        stamp=stamp,
         phase=Phase.PENDING if pending else Phase.FAILED,
         outputs={"endpoint": endpoint.name, "operation": payloads.text(newest, "name")},
         failure=None if pending else failure_of(newest.get("error"), "the deployment failed without a message"),
-        attempt_key=claim.attempt_key,
+        attempt_key=attempt_key,
         since=payloads.seconds(generic, "create_time" if pending else "update_time", "create_time"),
         created=_started(newest),
         tries=max(1, len(failed)),

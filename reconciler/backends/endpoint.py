@@ -52,7 +52,7 @@ def live(payload: Payload, fleet: str) -> tuple[LiveResource, ...]:
             etag=payloads.text(payload, "etag"),
             protect=own.get(labels.PROTECT) == labels.YES,
             suspended=own.get(labels.SUSPENDED) == labels.YES,
-            in_use=f"{strangers} deployed models on it are not Loraform's" if strangers else "",
+            in_use=_strangers(strangers),
         ),
         *deployments,
     )
@@ -104,6 +104,12 @@ def suspend(endpoint: LiveResource, deployments: tuple[LiveResource, ...]) -> tu
 def resume(endpoint: LiveResource) -> tuple[Call, ...]:
     """Let the next pass deploy again."""
     return (relabelled(endpoint, {}, drop=labels.SUSPENDED),)
+
+
+def _strangers(count: int) -> str:
+    if not count:
+        return ""
+    return f"{count} deployed model{'s' * (count > 1)} on it {'are' if count > 1 else 'is'} not Loraform's"
 
 
 KIND = Kind(NAME, live, create, update, delete, impossible(NAME, "cancelled"))

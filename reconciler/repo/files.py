@@ -1,0 +1,153 @@
+"""What files and folders of the repository hold, as hashes: the pin of data and models that git names by path.
+
+A file is its SHA-256; a folder is the SHA-256 of its sorted (name, file hash) list. Nothing in a folder is left out
+silently: what cannot be hashed faithfully is an `Unreadable` with a way out. Hashes are remembered by size, times
+and inode, so that a plan does not read gigabytes again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import stat
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from reconciler.core.errors import LoraformError
+from reconciler.core.identity import canonical
+
+_SETTLED = 2_000_000_000
+"""Nanoseconds that a file must have lain still before its hash is remembered: clocks of file systems are coarse."""
+
+
+class Unreadable(LoraformError):
+    """A path that cannot be pinned: missing, empty, not a plain file, or leading out of the repository."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One file: its path relative to what was asked for ("" for a single file), size in bytes, and SHA-256."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A file or a folder of the repository as it stands now."""
+
+    path: str
+    """Relative to the root, with forward slashes."""
+    digest: str
+    """SHA-256 (64 hex digits) of the file, or of the sorted names and hashes of the folder."""
+    folder: bool
+    entries: tuple[Entry, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes in all."""
+        return sum(entry.size for entry in self.entries)
+
+
+class Files:
+    """The files under one root, and the memory of their hashes.
+
+    `cache` is a JSON file that may vanish at any time; `now` returns nanoseconds since the epoch.
+    """
+
+    def __init__(self, root: Path, cache: Path | None = None, now: Callable[[], int] = time.time_ns) -> None:
+        self.root = Path(os.path.realpath(root))
+        self._cache = cache
+        self._now = now
+        self._known: dict[str, tuple[str, str]] = _load(cache)
+        self._dirty = False
+
+    def content(self, path: str) -> Content:
+        """Hash the file or folder at `path`, relative to the root. Raises Unreadable."""
+        full = self.root / path
+        place = self._inside(full, path)
+        relative = full.relative_to(self.root).as_posix() if full.is_relative_to(self.root) else place.as_posix()
+        if place.is_dir():
+            entries = tuple(self._entry(name, file, path) for name, file in self._walk(full, path))
+            if not entries:
+                raise Unreadable(f"the folder {path} is empty", "put the files there, or mend the path")
+            return Content(relative, tree_digest(entries), True, entries)
+        entry = self._entry("", full, path)
+        return Content(relative, entry.sha256, False, (entry,))
+
+    def save(self) -> None:
+        """Write the memory of hashes, if there is one and it grew; a failure to write costs only time later."""
+        if self._cache is None or not self._dirty:
+            return
+        with contextlib.suppress(OSError):
+            self._cache.parent.mkdir(parents=True, exist_ok=True)
+            partial = self._cache.with_name(f"{self._cache.name}.{os.getpid()}")
+            partial.write_text(json.dumps({key: list(value) for key, value in sorted(self._known.items())}))
+            partial.replace(self._cache)
+            self._dirty = False
+
+    def _walk(self, folder: Path, asked: str) -> list[tuple[str, Path]]:
+        found: list[tuple[str, Path]] = []
+        for parent, folders, names in os.walk(folder, onerror=_raise):
+            linked = [name for name in folders if (Path(parent) / name).is_symlink()]
+            if linked:
+                raise Unreadable(
+                    f"{asked} holds a link to a folder: {Path(parent, linked[0]).relative_to(folder)}",
+                    "copy the folder in place of the link",
+                )
+            found.extend((Path(parent, name).relative_to(folder).as_posix(), Path(parent, name)) for name in names)
+        return sorted(found)
+
+    def _entry(self, name: str, file: Path, asked: str) -> Entry:
+        place = self._inside(file, asked)
+        status = place.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise Unreadable(f"{file} is not a plain file", "only files and folders can be pinned")
+        mark = f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino}"
+        known = self._known.get(str(place))
+        if known is not None and known[0] == mark:
+            return Entry(name, status.st_size, known[1])
+        digest = _sha256(place)
+        if self._now() - max(status.st_mtime_ns, status.st_ctime_ns) > _SETTLED:
+            self._known[str(place)] = (mark, digest)
+            self._dirty = True
+        return Entry(name, status.st_size, digest)
+
+    def _inside(self, file: Path, asked: str) -> Path:
+        """The real path, when it exists and lies under the root: a link must not carry other files to the bucket."""
+        try:
+            place = file.resolve(strict=True)
+        except (OSError, RuntimeError) as error:
+            raise Unreadable(f"{asked} does not exist" if file == self.root / asked else f"{file}: {error}") from error
+        if not place.is_relative_to(self.root):
+            raise Unreadable(f"{asked} leads out of the repository, to {place}", "copy it into the repository")
+        return place
+
+
+def tree_digest(entries: tuple[Entry, ...]) -> str:
+    """The hash of a folder: of the sorted names and hashes of its files, whatever their order here."""
+    return hashlib.sha256(canonical({entry.name: entry.sha256 for entry in entries}).encode()).hexdigest()
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb", buffering=0) as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _load(cache: Path | None) -> dict[str, tuple[str, str]]:
+    if cache is None:
+        return {}
+    try:
+        raw = json.loads(cache.read_text())
+        return {str(key): (str(mark), str(digest)) for key, (mark, digest) in raw.items()}
+    except (OSError, ValueError, AttributeError, TypeError):
+        return {}
+
+
+def _raise(error: OSError) -> None:
+    raise Unreadable(f"{error.filename}: {error.strerror}")

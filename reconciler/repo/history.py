@@ -1,0 +1,98 @@
+"""What git says about the working tree. Read by running `git`; a folder that is no repository is a plain folder.
+
+Facts only: whether apply may go ahead on such a tree is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from reconciler.core.errors import LoraformError
+
+_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """One working tree as git sees it. Without git, or outside a repository, everything is None or empty."""
+
+    root: Path | None = None
+    """The top folder of the working tree."""
+    head: str | None = None
+    """The commit that is checked out (40 or 64 hex digits); None before the first commit."""
+    branch: str | None = None
+    """The checked-out branch; None when the head is detached."""
+    default_branch: str | None = None
+    """What the remote calls its default branch, else `main` or `master` where one exists."""
+    dirty: tuple[str, ...] = ()
+    """Paths that differ from the head or are not tracked, relative to `root`, sorted; ignored files do not count."""
+
+
+def read_history(folder: Path) -> History:
+    """Everything that git knows about the tree around `folder`. Raises LoraformError when git itself fails."""
+    top = _ask(folder, "rev-parse", "--show-toplevel")
+    if not top:
+        return History()
+    root = Path(top)
+    return History(
+        root=root,
+        head=_ask(root, "rev-parse", "--verify", "--quiet", "HEAD^{commit}"),
+        branch=_ask(root, "symbolic-ref", "--short", "--quiet", "HEAD"),
+        default_branch=_default_branch(root),
+        dirty=_dirty(root),
+    )
+
+
+def is_ancestor(folder: Path, older: str, newer: str) -> bool | None:
+    """Whether `newer` descends from `older` (or is it); None when git or one of the two commits is missing."""
+    if not (commit_of(folder, older) and commit_of(folder, newer)):
+        return None
+    return _run(folder, "merge-base", "--is-ancestor", older, newer).returncode == 0
+
+
+def commit_of(folder: Path, revision: str) -> str | None:
+    """The commit that a revision names; None when it names none here."""
+    return _ask(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+
+
+def _default_branch(root: Path) -> str | None:
+    remote = _ask(root, "symbolic-ref", "--short", "--quiet", "refs/remotes/origin/HEAD")
+    if remote:
+        return remote.removeprefix("origin/")
+    names = ("main", "master")
+    return next((name for name in names if _ask(root, "rev-parse", "--verify", "--quiet", f"refs/heads/{name}")), None)
+
+
+def _dirty(root: Path) -> tuple[str, ...]:
+    answer = _run(root, "status", "--porcelain=v1", "-z", "--untracked-files=all", "--no-renames")
+    if answer.returncode != 0:
+        raise LoraformError(f"git status failed in {root}: {answer.stderr.strip()}")
+    return tuple(sorted(line[3:] for line in answer.stdout.split("\0") if line))
+
+
+def _ask(folder: Path, *arguments: str) -> str | None:
+    answer = _run(folder, *arguments)
+    return answer.stdout.rstrip("\n") or None if answer.returncode == 0 else None
+
+
+def _run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run git without prompts, locks or translated words; a machine without git answers like a plain folder."""
+    command = ["git", "-C", str(folder), *arguments]
+    surroundings = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+    try:
+        return subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            errors="surrogateescape",
+            env=surroundings,
+            timeout=_SECONDS,
+            check=False,
+        )
+    except FileNotFoundError:
+        return subprocess.CompletedProcess(command, 127, "", "git is not installed")
+    except subprocess.TimeoutExpired as error:
+        raise LoraformError(f"git did not answer within {_SECONDS:.0f} s: {' '.join(command)}") from error
