@@ -1,0 +1,58 @@
+# Two commands set up everything on a fresh machine: `make quickstart` and `make test`.
+PYTHON ?= python3
+VENV   := .venv
+PY     := $(VENV)/bin/python
+READY  := $(VENV)/.ready
+TIER   := tests/tier
+
+.PHONY: quickstart test test-fast test-heavy lint bench setup lock clean
+
+setup: $(READY)
+
+# torch comes first and alone: whichever build of it pip finds is kept; vLLM's CPU build asks for no other.
+$(READY): requirements/torch.txt requirements/lock.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("Loraform needs Python 3.11 or newer, this is %d.%d: make PYTHON=python3.11 ..." % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
+	@echo "Setting up $(VENV) (about 4 GB, once) ..."
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --upgrade pip
+	$(PY) -m pip install --quiet -r requirements/torch.txt
+	$(PY) -m pip install --quiet --no-deps -r requirements/lock.txt
+	$(PY) -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+quickstart: setup
+	@$(VENV)/bin/loraform quickstart
+
+lint: setup
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+test-fast: setup
+	@$(TIER) start
+	@$(TIER) lint $(MAKE) --no-print-directory lint
+	@$(TIER) core $(PY) -m pytest -q tests/core --cov --cov-fail-under=100
+	@$(TIER) fast $(PY) -m pytest -q -m "not heavy" --ignore=tests/core
+	@$(TIER) report
+
+test: setup
+	@$(TIER) start
+	@$(TIER) lint $(MAKE) --no-print-directory lint
+	@$(TIER) core $(PY) -m pytest -q tests/core --cov --cov-fail-under=100
+	@$(TIER) fast $(PY) -m pytest -q -m "not heavy" --ignore=tests/core
+	@$(TIER) heavy $(PY) -m pytest -q -m heavy
+	@$(TIER) report
+
+bench: setup
+	$(PY) -m bench
+
+# Write down what is installed now. Run it after changing the environment on purpose.
+lock: setup
+	$(PY) -m pip freeze --all --exclude-editable | grep -v -E '^(torch|pip)==' > requirements/lock.new
+	(sed -n '/^#/p' requirements/lock.txt; cat requirements/lock.new) > requirements/lock.tmp
+	mv requirements/lock.tmp requirements/lock.txt
+	rm requirements/lock.new
+
+clean:
+	rm -rf .loraform build dist *.egg-info
