@@ -161,12 +161,11 @@ def champion_metrics(resource: Resource, world: World) -> Mapping[str, float] | 
 
 def verdict_stamps(resource: Resource, world: World) -> Mapping[str, str]:
     """The label that keeps the gate's verdict with the model version, when `resource` is a gated model."""
-    for gated in world.desired.values():
-        gate = gated.gate
-        if gate and resource.address in gated.depends_on and gate.metrics_of in resource.depends_on:
-            passed, _ = gate_verdict(gated, world)
-            return {"loraform-gate": gate_stamp(gate.expressions, passed=passed)}
-    return {}
+    gated = world.gated.get(resource.address)
+    if gated is None or gated.gate is None or gated.gate.metrics_of not in resource.depends_on:
+        return {}
+    passed, _ = gate_verdict(gated, world)
+    return {"loraform-gate": gate_stamp(gated.gate.expressions, passed=passed)}
 
 
 def wait_for_claim(resource: Resource, world: World) -> Change | None:

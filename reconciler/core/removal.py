@@ -21,7 +21,7 @@ def decide_removals(address: Address, world: World) -> list[Change]:
 
 
 def _decide(live: LiveResource, world: World) -> Change | None:
-    if live.history or live.stamp in world.wanted_stamps:
+    if live.history or live.stamp in world.wanted:
         return None
     if live.protect:
         return _change(live, Action.HOLD, Reason.PROTECTED, "remove `protect: true` in a commit of its own first")

@@ -33,10 +33,11 @@ def _decide(resource: Resource, world: World, decided: Mapping[Address, Change])
         settled = _after_end(resource, jobs, world)
         if settled is not None:
             return settled
-    twin = next((change for change in decided.values() if _starts(change, resource)), None)
+    twins = (decided.get(address) for address in world.wanted[resource.stamp])
+    twin = next((change.address for change in twins if change and change.action is Action.CREATE), None)
     if twin is not None:
-        change = _change(resource, Action.WAIT, Reason.SAME_RUN, f"as {twin.address.experiment}")
-        return replace(change, waits_on=(twin.address,))
+        change = _change(resource, Action.WAIT, Reason.SAME_RUN, f"as {twin.experiment}")
+        return replace(change, waits_on=(twin,))
     change = decide_create(resource, world, decided)
     if change.action is Action.CREATE and record is not None:
         return replace(change, reason=Reason.PRUNED)
@@ -78,17 +79,13 @@ def _in_progress(resource: Resource, job: LiveResource) -> Change:
     return replace(change, waits_on=(job.address,))
 
 
-def _starts(change: Change, resource: Resource) -> bool:
-    return change.action is Action.CREATE and change.after is not None and change.after.identity == resource.identity
-
-
 def _superseded(resource: Resource, world: World) -> list[Change]:
     if resource.lets_finish:
         return []
     return [
         replace(_change(resource, Action.CANCEL, Reason.SUPERSEDED, before=job), after=None)
         for job in world.others(resource)
-        if job.phase in (Phase.PENDING, Phase.RUNNING) and job.stamp not in world.wanted_stamps
+        if job.phase in (Phase.PENDING, Phase.RUNNING) and job.stamp not in world.wanted
     ]
 
 

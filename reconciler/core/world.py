@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from reconciler.core.graph import place
 from reconciler.core.resources import Address, Claim, LiveResource, Record, Resource, Role, Snapshot
@@ -36,13 +36,12 @@ class World:
     """Training jobs by stamp, whatever experiment they were started for."""
     records: Mapping[str, Record]
     claims: Mapping[str, Claim]
+    wanted: Mapping[str, tuple[Address, ...]]
+    """The addresses of the runs that git wants, by stamp: equal experiments share one run."""
+    gated: Mapping[Address, Resource]
+    """The gated deployment of a model, by the model's address."""
     now: float
-    patience: Patience = field(default_factory=Patience)
-
-    @property
-    def wanted_stamps(self) -> frozenset[str]:
-        """The stamps of all runs that git wants."""
-        return frozenset(resource.stamp for resource in self.desired.values() if resource.once)
+    patience: Patience
 
     def ready(self, resource: Resource) -> LiveResource | None:
         """The live object that is this very resource and ready, or None."""
@@ -65,12 +64,19 @@ def world_of(desired: Iterable[Resource], snapshot: Snapshot, now: float, patien
         live[item.address].append(item)
         if item.address.role is Role.TRAINING:
             runs[item.stamp].append(item)
+    by_address = {resource.address: resource for resource in desired}
+    wanted: dict[str, list[Address]] = defaultdict(list)
+    for resource in by_address.values():
+        if resource.once:
+            wanted[resource.stamp].append(resource.address)
     return World(
-        desired={resource.address: resource for resource in desired},
+        desired=by_address,
         live={address: tuple(items) for address, items in live.items()},
         runs={stamp: tuple(items) for stamp, items in runs.items()},
         records=snapshot.records,
         claims=snapshot.claims,
+        wanted={stamp: tuple(sorted(addresses)) for stamp, addresses in wanted.items()},
+        gated={address: one for one in by_address.values() if one.gate for address in one.depends_on},
         now=now,
         patience=patience,
     )
