@@ -1,0 +1,44 @@
+"""`python -m reconciler.emulator`: start the embedded Vertex AI in this process."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from reconciler.emulator.lifecycle import Options, RefusedError, serve
+from reconciler.emulator.settings import read_programs
+
+
+def main() -> int:
+    """Serve until told to stop. Returns 0 after a clean end, 1 when the server could not start, 2 for bad options."""
+    parser = argparse.ArgumentParser(prog="python -m reconciler.emulator", description="The embedded Vertex AI.")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
+    parser.add_argument("--port", type=int, default=0, help="port; 0 takes a free one")
+    parser.add_argument("--state", type=Path, required=True, help="folder for everything that is kept")
+    parser.add_argument("--programs", default="{}", help='{"image": ["program", "word"]} as JSON, or a file of it')
+    parser.add_argument("--project", default="loraform-local", help="GOOGLE_CLOUD_PROJECT of what is started")
+    parser.add_argument("--jobs-at-once", type=int, default=1, help="custom jobs that run at a time")
+    chosen = parser.parse_args()
+    try:
+        programs = read_programs(chosen.programs)
+    except ValueError as error:
+        parser.error(str(error))
+    options = Options(
+        host=chosen.host,
+        port=chosen.port,
+        folder=chosen.state.resolve(),
+        programs=programs,
+        project=chosen.project,
+        jobs_at_once=max(1, chosen.jobs_at_once),
+    )
+    try:
+        serve(options, lambda line: print(line, flush=True))  # noqa: T201 - this is the program's one line of output
+    except RefusedError as refused:
+        print(refused, file=sys.stderr)  # noqa: T201 - and this its one line of complaint
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,191 @@
+"""Makes custom jobs run: starts what waits when there is room, watches what runs, ends what is over.
+
+One call of `advance` does what can be done now and never blocks. The job's row says everything that must outlive the
+server; the runner only knows living programs.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from reconciler.emulator import jobs
+from reconciler.emulator.settings import HOLD
+from reconciler.emulator.store import BUSY, DONE, WAITING, Row
+from reconciler.emulator.wire.codec import Message
+from reconciler.emulator.wire.errors import RPC_CODES, invalid
+from reconciler.emulator.wire.names import last, project_of
+from reconciler.emulator.work.containers import CannotRunError, launch, words
+from reconciler.emulator.work.logs import tail
+from reconciler.emulator.world import Launch, World, stamp
+
+STOPPED = "The embedded Vertex AI was stopped while this job was running, and its programs were ended. Run it again."
+
+
+def advance(world: World) -> bool:
+    """One pass over all unfinished jobs. True when something is being ended and wants to be looked at soon."""
+    soon = False
+    for row in world.store.working(jobs.KIND, BUSY):
+        soon |= _watch(world, row)
+    room = world.settings.jobs_at_once - len(world.store.working(jobs.KIND, BUSY))
+    for row in world.store.working(jobs.KIND, WAITING, room) if room > 0 else ():
+        _start(world, row)
+        soon = True
+    return soon
+
+
+def interrupt(world: World) -> None:
+    """Mark every job that was running as failed: its programs are gone."""
+    for row in world.store.working(jobs.KIND, BUSY):
+        job = jobs.read(row)
+        if job.state == jobs.CANCELLING:
+            _end(world, row, job, jobs.CANCELLED, "CANCELLED", "The job was cancelled.")
+        else:
+            _end(world, row, job, jobs.FAILED, "ABORTED", STOPPED)
+
+
+def finish(world: World, row: Row, state: int, message: str) -> None:
+    """Let a test decide how a job ends: `SUCCEEDED`, `FAILED` or `CANCELLED`. What runs for it is ended."""
+    if row.work == DONE:
+        raise invalid("state", f"The job {row.name} has already ended.")
+    job = jobs.read(row)
+    if not job.HasField("start_time"):
+        stamp(job.start_time, world.clock())
+    status = "" if state == jobs.SUCCEEDED else "CANCELLED" if state == jobs.CANCELLED else "INTERNAL"
+    chosen = _with_verdict(row, state, status, message)
+    jobs.save(world, chosen, job, BUSY)
+
+
+def log_folder(world: World, job_id: str) -> Path:
+    """Where the logs of a job lie: one `<worker>.log` each."""
+    return world.settings.folder / "logs" / "jobs" / job_id
+
+
+def workers(job: Message) -> list[tuple[str, Message]]:
+    """(`workerpool0-0`, its pool) for each replica, the primary first."""
+    return [
+        (f"workerpool{number}-{replica}", pool)
+        for number, pool in enumerate(job.job_spec.worker_pool_specs)
+        if pool.HasField("container_spec")
+        for replica in range(pool.replica_count or 1)
+    ]
+
+
+def _start(world: World, row: Row) -> None:
+    job = jobs.read(row)
+    stamp(job.start_time, world.clock())
+    try:
+        programs = [
+            words(world.settings, pool.container_spec.image_uri, pool.container_spec.command, pool.container_spec.args)
+            for _, pool in workers(job)
+        ]
+        if HOLD in programs:
+            job.state = jobs.RUNNING
+            jobs.save(world, Row(row.kind, row.name, row.parent, row.body, {"hold": True}), job, BUSY)
+            return
+        for (worker, pool), argv in zip(workers(job), programs, strict=True):
+            if isinstance(argv, str):
+                raise CannotRunError(f"Image {pool.container_spec.image_uri} is a stub for serving, not for jobs.")
+            world.runner.start(_key(job, worker), _launch(world, job, worker, pool, argv))
+    except (CannotRunError, OSError) as error:
+        for worker, _ in workers(job):
+            if world.runner.known(_key(job, worker)):
+                world.runner.stop(_key(job, worker), 0.0)
+        jobs.save(world, _with_verdict(row, jobs.FAILED, "INVALID_ARGUMENT", str(error)), job, BUSY)
+        return
+    job.state = jobs.RUNNING
+    jobs.save(world, row, job, BUSY)
+
+
+def _watch(world: World, row: Row) -> bool:
+    job = jobs.read(row)
+    keys = [key for worker, _ in workers(job) if world.runner.known(key := _key(job, worker))]
+    verdict = row.extra.get("verdict") or _verdict(world, row, job)
+    if verdict is None:
+        return False
+    if "verdict" not in row.extra:
+        row = _with_verdict(row, *verdict)
+        jobs.save(world, row, job, BUSY)
+    for key in keys:
+        if world.runner.exit_code(key) is None:
+            world.runner.stop(key, world.settings.grace_s)
+    left = [key for key in keys if not world.runner.gone(key)]
+    if left:
+        return True
+    for key in keys:
+        world.runner.forget(key)
+    state, status, message = verdict
+    if status and keys and state == jobs.FAILED:
+        primary = log_folder(world, last(job.name)) / "workerpool0-0.log"
+        message += f"\nThe last lines of the log:\n{tail(primary)}"
+    _end(world, row, job, state, status, message)
+    return True
+
+
+def _verdict(world: World, row: Row, job: Message) -> tuple[int, str, str] | None:
+    """How this job ends, once that is known."""
+    if job.state == jobs.CANCELLING:
+        return jobs.CANCELLED, "CANCELLED", "The job was cancelled."
+    limit = job.job_spec.scheduling.timeout.ToTimedelta().total_seconds()
+    if world.clock() - job.start_time.ToMicroseconds() / 1e6 > limit:
+        return jobs.FAILED, "DEADLINE_EXCEEDED", f"The job ran longer than its timeout of {limit:g} s and was ended."
+    if row.extra.get("hold"):
+        return None
+    codes = {worker: world.runner.exit_code(_key(job, worker)) for worker, _ in workers(job)}
+    for worker, code in codes.items():
+        if code:
+            how = f"exited with a non-zero status of {code}" if code > 0 else f"was ended by signal {-code}"
+            log = log_folder(world, last(job.name)) / f"{worker}.log"
+            return jobs.FAILED, "INVALID_ARGUMENT", f"The replica {worker} {how}. Its log is {log}."
+    return (jobs.SUCCEEDED, "", "") if all(code == 0 for code in codes.values()) else None
+
+
+def _with_verdict(row: Row, state: int, status: str, message: str) -> Row:
+    extra = {**row.extra, "verdict": [state, status, message]}
+    return Row(row.kind, row.name, row.parent, row.body, extra, BUSY)
+
+
+def _end(world: World, row: Row, job: Message, state: int, status: str, message: str) -> None:
+    job.state = state
+    stamp(job.end_time, world.clock())
+    if status:
+        job.error.code = RPC_CODES[status]
+        job.error.message = message
+    jobs.save(world, row, job, DONE)
+
+
+def _key(job: Message, worker: str) -> str:
+    return f"jobs/{last(job.name)}/{worker}"
+
+
+def _launch(world: World, job: Message, worker: str, pool: Message, argv: tuple[str, ...]) -> Launch:
+    job_id = last(job.name)
+    own = {"CLOUD_ML_JOB_ID": job_id, "CLOUD_ML_PROJECT_ID": project_of(job.name), "HOSTNAME": worker}
+    output = job.job_spec.base_output_directory.output_uri_prefix.rstrip("/")
+    if output:
+        own |= {
+            "AIP_MODEL_DIR": f"{output}/model/",
+            "AIP_CHECKPOINT_DIR": f"{output}/checkpoints/",
+            "AIP_TENSORBOARD_LOG_DIR": f"{output}/logs/",
+        }
+    everyone = [name for name, _ in workers(job)]
+    if len(everyone) > 1:
+        own["CLUSTER_SPEC"] = _cluster(everyone, worker)
+    return launch(
+        world.settings,
+        world.mount,
+        argv,
+        {variable.name: variable.value for variable in pool.container_spec.env},
+        own,
+        folder=world.settings.folder / "jobs" / job_id / worker,
+        log=log_folder(world, job_id) / f"{worker}.log",
+        key=_key(job, worker),
+    )
+
+
+def _cluster(everyone: list[str], worker: str) -> str:
+    pools: dict[str, list[str]] = {}
+    for name in everyone:
+        pools.setdefault(name.rpartition("-")[0], []).append(f"127.0.0.1:{2222 + everyone.index(name)}")
+    pool, _, index = worker.rpartition("-")
+    return json.dumps({"cluster": pools, "environment": "cloud", "task": {"type": pool, "index": int(index)}})

@@ -1,0 +1,152 @@
+"""JobService, custom jobs: create, get, list, cancel, delete. What makes them run is `job_runs`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from reconciler.emulator import operations
+from reconciler.emulator.listing import page
+from reconciler.emulator.store import BUSY, DONE, WAITING, Row
+from reconciler.emulator.wire.checks import check_display_name, check_labels, required
+from reconciler.emulator.wire.codec import Message, message_class, new, to_json
+from reconciler.emulator.wire.errors import invalid, not_found, precondition
+from reconciler.emulator.wire.names import canonical, new_id
+from reconciler.emulator.world import Method, World, stamp
+
+KIND = "job"
+QUEUED, PENDING, RUNNING, SUCCEEDED, FAILED, CANCELLING, CANCELLED = range(1, 8)
+ENDED = (SUCCEEDED, FAILED, CANCELLED)
+STANDARD = 3
+DEFAULT_TIMEOUT_S = 7 * 24 * 3600
+_FIELDS = {"display_name", "state", "create_time", "update_time", "start_time", "end_time", "labels", "name"}
+
+
+def read(row: Row) -> Message:
+    """The CustomJob in a row."""
+    return message_class("CustomJob").FromString(row.body)
+
+
+def save(world: World, row: Row, job: Message, work: int) -> None:
+    """Store a job with its update time set."""
+    stamp(job.update_time, world.clock())
+    world.store.save(Row(KIND, row.name, row.parent, job.SerializeToString(), row.extra, work))
+
+
+def find(world: World, name: str) -> Row:
+    """The row of a job by its full name. Raises NOT_FOUND."""
+    row = world.store.get(KIND, canonical(name))
+    if row is None:
+        raise not_found(f"The CustomJob {name}")
+    return row
+
+
+def create(world: World, request: Message) -> Message:
+    """CreateCustomJob: the job waits until there is room for it."""
+    job = request.custom_job
+    _check(job)
+    parent = canonical(request.parent)
+    job.name = f"{parent}/customJobs/{new_id()}"
+    for field in ("start_time", "end_time", "error", "web_access_uris", "satisfies_pzs", "satisfies_pzi"):
+        job.ClearField(field)
+    for pool in job.job_spec.worker_pool_specs:
+        pool.replica_count = pool.replica_count or 1
+    scheduling = job.job_spec.scheduling
+    if not scheduling.HasField("timeout"):
+        scheduling.timeout.seconds = DEFAULT_TIMEOUT_S
+    scheduling.strategy = scheduling.strategy or STANDARD
+    room = world.settings.jobs_at_once > len(world.store.working(KIND, BUSY))
+    job.state = PENDING if room and not world.store.working(KIND, WAITING, 1) else QUEUED
+    stamp(job.create_time, world.clock())
+    job.update_time.CopyFrom(job.create_time)
+    world.store.add(Row(KIND, job.name, parent, job.SerializeToString(), {}, WAITING))
+    return job
+
+
+def get(world: World, request: Message) -> Message:
+    """GetCustomJob."""
+    return read(find(world, request.name))
+
+
+def list_(world: World, request: Message) -> Message:
+    """ListCustomJobs, newest first."""
+    parent = canonical(request.parent)
+    found, token = page(
+        lambda before: world.store.children(KIND, parent, before=before),
+        read,
+        request,
+        fields=_FIELDS,
+        view=_view,
+    )
+    return new("ListCustomJobsResponse", custom_jobs=found, next_page_token=token)
+
+
+def cancel(world: World, request: Message) -> Message:
+    """CancelCustomJob: asks; the process tree ends soon. Cancelling an ended job changes nothing."""
+    row = find(world, request.name)
+    job = read(row)
+    if job.state not in (*ENDED, CANCELLING):
+        job.state = CANCELLING
+        save(world, row, job, BUSY)
+    return new("google.protobuf.Empty")
+
+
+def delete(world: World, request: Message) -> Message:
+    """DeleteCustomJob: only of an ended job."""
+    row = find(world, request.name)
+    if row.work != DONE:
+        raise precondition(f"The CustomJob {row.name} is still running. Cancel it before deleting it.")
+    world.store.drop(KIND, row.name)
+    return operations.finished(world, row.parent, new("google.protobuf.Empty"), new("DeleteOperationMetadata"))
+
+
+METHODS: Mapping[str, Method] = {
+    "JobService.CreateCustomJob": create,
+    "JobService.GetCustomJob": get,
+    "JobService.ListCustomJobs": list_,
+    "JobService.CancelCustomJob": cancel,
+    "JobService.DeleteCustomJob": delete,
+}
+
+
+def _check(job: Message) -> None:
+    check_display_name(job.display_name, "custom_job.display_name")
+    check_labels(job.labels, "custom_job.labels")
+    pools = job.job_spec.worker_pool_specs
+    if not pools:
+        raise required("custom_job.job_spec.worker_pool_specs")
+    output = job.job_spec.base_output_directory.output_uri_prefix
+    if output and not output.startswith("gs://"):
+        raise invalid(
+            "custom_job.job_spec.base_output_directory.output_uri_prefix",
+            f"Invalid Google Cloud Storage URI {output}: it must start with gs://.",
+        )
+    for number, pool in enumerate(pools):
+        place = f"custom_job.job_spec.worker_pool_specs[{number}]"
+        if pool.replica_count < 0:
+            raise invalid(f"{place}.replica_count", "The replica count must not be negative.")
+        if pool.WhichOneof("task") is None:
+            if number > 0 and pool == type(pool)():
+                continue  # an empty pool only keeps the place of the next
+            raise required(f"{place}.container_spec or python_package_spec")
+        if pool.HasField("python_package_spec"):
+            raise invalid(f"{place}.python_package_spec", "Python packages are not run here: give a container_spec.")
+        if not pool.container_spec.image_uri:
+            raise required(f"{place}.container_spec.image_uri")
+
+
+def _view(job: Message) -> dict[str, object]:
+    """Only what a filter may ask for: a thousand job specs are not worth printing for it."""
+    slim = new(
+        "CustomJob",
+        name=job.name,
+        display_name=job.display_name,
+        state=job.state,
+        labels=job.labels,
+        create_time=job.create_time,
+        update_time=job.update_time,
+    )
+    if job.HasField("start_time"):
+        slim.start_time.CopyFrom(job.start_time)
+    if job.HasField("end_time"):
+        slim.end_time.CopyFrom(job.end_time)
+    return to_json(slim)

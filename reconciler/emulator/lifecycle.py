@@ -1,0 +1,204 @@
+"""From start to end of one server: its folder and lock, its socket, what an earlier one left, and a clean end."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import json
+import os
+import secrets
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+
+import httpx
+import uvicorn
+
+from reconciler.emulator import job_runs
+from reconciler.emulator.answer import advance
+from reconciler.emulator.calls import Calls
+from reconciler.emulator.server import App, Front, application
+from reconciler.emulator.settings import Program, Settings
+from reconciler.emulator.storage import Storage, open_storage
+from reconciler.emulator.store import Row, Store
+from reconciler.emulator.wire.routes import load_routes
+from reconciler.emulator.work.forwarding import forwarder
+from reconciler.emulator.work.health import Health
+from reconciler.emulator.work.processes import Processes
+from reconciler.emulator.world import World
+
+END_GRACE_S = 5.0
+# Replicas are local and slow machines think long; a client that gives up earlier is noticed anyway.
+ANSWER_TIMEOUT_S = 600.0
+
+
+class RefusedError(Exception):
+    """The server cannot start; the message says why and the way out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The command line. `port` 0 takes any free port."""
+
+    host: str
+    port: int
+    folder: Path
+    programs: Mapping[str, Program]
+    project: str
+    jobs_at_once: int
+
+
+def serve(options: Options, say: Callable[[str], None]) -> None:
+    """Serve until SIGTERM or SIGINT. `say` gets one line when the server answers. Raises `RefusedError`."""
+    options.folder.mkdir(parents=True, exist_ok=True)
+    # uvicorn ends well on these and raises them again when it is done: then there is nothing left to do.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _nothing)
+    with _only_one(options.folder), _listening(options) as listener:
+        host = f"[{options.host}]" if ":" in options.host else options.host
+        url = f"http://{host}:{listener.getsockname()[1]}"
+        store = Store(options.folder / "vertex.sqlite")
+        try:
+            settings = Settings(
+                folder=options.folder,
+                url=url,
+                project=options.project,
+                programs=options.programs,
+                mark=_mark(store),
+                jobs_at_once=options.jobs_at_once,
+            )
+            with open_storage(options.folder / "storage") as storage:
+                asyncio.run(_serve(settings, store, storage, listener, say))
+        finally:
+            store.close()
+
+
+async def _serve(
+    settings: Settings, store: Store, storage: Storage, listener: socket.socket, say: Callable[[str], None]
+) -> None:
+    awake = asyncio.Event()
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=20)
+    async with httpx.AsyncClient(timeout=ANSWER_TIMEOUT_S, limits=limits, trust_env=False) as client:
+        runner = Processes(store, time.time, settings.mark)
+        world = World(store, time.time, runner, Health(client, awake.set), settings, storage.mount)
+        runner.clear_leftovers()
+        job_runs.interrupt(world)
+        front = Front(world, load_routes(), storage.app, Calls(), awake.set, forwarder(client))
+        working = asyncio.create_task(_work(world, awake))
+        try:
+            await _answer(application(front), listener, settings, say)
+        finally:
+            working.cancel()
+            with suppress(asyncio.CancelledError):
+                await working
+            await asyncio.to_thread(runner.end_all, END_GRACE_S)
+            runner.forget_all()
+            job_runs.interrupt(world)
+
+
+async def _answer(app: App, listener: socket.socket, settings: Settings, say: Callable[[str], None]) -> None:
+    config = uvicorn.Config(
+        app,
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        access_log=False,
+        log_level="warning",
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=3,
+        server_header=False,
+        backlog=512,
+    )
+    server = uvicorn.Server(config)
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    while not server.started and not serving.done():
+        await asyncio.sleep(0.005)
+    where = settings.folder / "server.json"
+    try:
+        if server.started:
+            _write_whole(where, _card(settings))
+            say(f"The embedded Vertex AI answers at {settings.url}")
+        await serving
+    finally:
+        where.unlink(missing_ok=True)
+
+
+async def _work(world: World, awake: asyncio.Event) -> None:
+    """Let the work go on, soon after every change and now and then."""
+    while True:
+        awake.clear()
+        try:
+            pause = advance(world)
+        except Exception as error:  # one bad row must not stop the work of all others for good
+            print(f"work: {type(error).__name__}: {error}", flush=True)  # noqa: T201 - the server's own log
+            pause = 1.0
+        with suppress(TimeoutError):
+            await asyncio.wait_for(awake.wait(), pause)
+
+
+@contextmanager
+def _only_one(folder: Path) -> Iterator[None]:
+    with (folder / "lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise RefusedError(
+                f"Another server already uses {folder} ({_who(folder)}). Stop it, or choose another --state folder."
+            ) from None
+        (folder / "server.json").unlink(missing_ok=True)
+        yield
+
+
+@contextmanager
+def _listening(options: Options) -> Iterator[socket.socket]:
+    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((options.host, options.port))
+        except OSError as error:
+            raise RefusedError(
+                f"Cannot listen on {options.host}:{options.port}: {error.strerror}. Choose another --port; 0 takes "
+                "a free one."
+            ) from None
+        yield listener
+
+
+def _mark(store: Store) -> str:
+    """What tells this folder's programs from all others; made once and kept."""
+    row = store.get("mark", "mark")
+    if row is None:
+        row = Row("mark", "mark", "", b"", {"mark": secrets.token_hex(12)})
+        store.add(row)
+    return str(row.extra["mark"])
+
+
+def _card(settings: Settings) -> str:
+    started = datetime.now(UTC).isoformat()
+    port = int(settings.url.rpartition(":")[2])
+    return json.dumps({"pid": os.getpid(), "port": port, "url": settings.url, "started": started})
+
+
+def _who(folder: Path) -> str:
+    try:
+        card = json.loads((folder / "server.json").read_text(encoding="utf-8"))
+        return f"pid {card['pid']}, {card['url']}"
+    except (OSError, ValueError, KeyError):
+        return "starting or stopping"
+
+
+def _write_whole(path: Path, text: str) -> None:
+    part = path.with_suffix(".part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)
+
+
+def _nothing(number: int, frame: FrameType | None) -> None:
+    """Take the place of the default, which would end the process at once."""

@@ -1,0 +1,155 @@
+"""The HTTP front: one ASGI application for every service on one port. Turns requests into calls of `answer`.
+
+Decides only what HTTP decides: prefixes, encodings, who may use the control surface, what is recorded as a call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from reconciler.emulator import operations
+from reconciler.emulator.answer import answer
+from reconciler.emulator.calls import Calls
+from reconciler.emulator.control import control
+from reconciler.emulator.wire.codec import new, to_json
+from reconciler.emulator.wire.errors import ApiError, Json
+from reconciler.emulator.wire.requests import build, numeric_enums
+from reconciler.emulator.wire.routes import Routes
+from reconciler.emulator.world import Forward, Plain, Wait, World
+
+Scope: TypeAlias = "dict[str, Any]"
+Receive: TypeAlias = Callable[[], Awaitable[dict[str, Any]]]
+Send: TypeAlias = Callable[[dict[str, Any]], Awaitable[None]]
+App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+STORAGE_PREFIXES = ("/storage/", "/upload/storage/", "/download/storage/", "/batch/storage", "/resumable/upload/")
+LARGEST_BODY = 32 * 1024 * 1024
+_JSON = [(b"content-type", b"application/json; charset=UTF-8")]
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    """Everything that the application needs. `wake` makes the work go on at once; `forward` talks to replicas."""
+
+    world: World
+    routes: Routes
+    storage: App
+    calls: Calls
+    wake: Callable[[], None]
+    forward: Callable[[Forward, Send], Awaitable[int]]
+
+
+def application(front: Front) -> App:
+    """The ASGI application."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        path: str = scope["path"]
+        if path.startswith(STORAGE_PREFIXES):
+            await _storage(front, scope, receive, send)
+            return
+        method = resource = ""
+        try:
+            body = await _read(receive)
+            if path.startswith("/emulator/"):
+                _same_origin(scope, front.world.settings.url)
+                query = scope["query_string"].decode("latin-1")
+                await _reply(send, 200, control(front.world, front.calls, scope["method"], path, query, body))
+                front.wake()
+                return
+            method, resource, code = await _call(front, scope, body, send)
+        except ApiError as error:
+            method, resource = method or _method_name(front, scope), resource or path
+            code = error.http_code
+            await _reply(send, code, error.envelope())
+        except Exception as error:  # the last resort: answer, and let uvicorn keep the server alive
+            code = 500
+            await _reply(send, code, ApiError("INTERNAL", f"{type(error).__name__}: {error}").envelope())
+            raise
+        finally:
+            if method:
+                front.calls.note(front.world.clock(), method, resource, code)
+
+    return app
+
+
+async def _call(front: Front, scope: Scope, body: bytes, send: Send) -> tuple[str, str, int]:
+    """Make one API call and send its answer. Returns the method's name, the resource and the HTTP code."""
+    raw = scope.get("raw_path", scope["path"].encode()).decode("latin-1")
+    query = scope["query_string"].decode("latin-1")
+    match = front.routes.match(scope["method"], raw)
+    if match is None:
+        raise ApiError("NOT_FOUND", f"The requested URL {raw} was not found on this server.")
+    method = match.binding.method
+    request = build(match, query, body)
+    found = answer(front.world, method, request)
+    if scope["method"] != "GET":
+        front.wake()
+    if isinstance(found, Wait):
+        found = await _wait(front.world, found)
+    if isinstance(found, Forward):
+        return method, match.value, await front.forward(found, send)
+    shown = found.body if isinstance(found, Plain) else to_json(found, numbers=numeric_enums(query))
+    await _reply(send, 200, shown)
+    return method, match.value, 200
+
+
+async def _wait(world: World, wait: Wait) -> Any:
+    deadline = world.clock() + wait.timeout_s
+    request = new("google.longrunning.GetOperationRequest", name=wait.operation)
+    while True:
+        found = operations.get(world, request)
+        if found.done or world.clock() >= deadline:
+            return found
+        await asyncio.sleep(0.05)
+
+
+async def _storage(front: Front, scope: Scope, receive: Receive, send: Send) -> None:
+    codes: list[int] = []
+
+    async def listening(message: dict[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            codes.append(message["status"])
+        await send(message)
+
+    try:
+        await front.storage(scope, receive, listening)
+    finally:
+        code = codes[0] if codes else 500
+        front.calls.note(front.world.clock(), f"storage.{scope['method']}", scope["path"], code)
+
+
+def _method_name(front: Front, scope: Scope) -> str:
+    raw = scope.get("raw_path", scope["path"].encode()).decode("latin-1")
+    match = front.routes.match(scope["method"], raw)
+    return match.binding.method if match else scope["method"]
+
+
+def _same_origin(scope: Scope, url: str) -> None:
+    """A page from elsewhere, open in the user's browser, must not steer the server."""
+    for name, value in scope["headers"]:
+        if name == b"origin" and value.decode("latin-1") != url:
+            raise ApiError("PERMISSION_DENIED", "The control surface answers no calls from other origins.")
+
+
+async def _read(receive: Receive) -> bytes:
+    body = b""
+    while True:
+        message = await receive()
+        body += message.get("body", b"")
+        if len(body) > LARGEST_BODY:
+            raise ApiError("INVALID_ARGUMENT", f"The request is larger than {LARGEST_BODY} bytes.")
+        if not message.get("more_body"):
+            return body
+
+
+async def _reply(send: Send, code: int, body: Json | Mapping[str, Any]) -> None:
+    text = json.dumps(body, ensure_ascii=False).encode("utf-8", errors="replace")
+    headers = [*_JSON, (b"content-length", str(len(text)).encode())]
+    await send({"type": "http.response.start", "status": code, "headers": headers})
+    await send({"type": "http.response.body", "body": text})

@@ -1,0 +1,69 @@
+"""What the server is told at its start. Decides nothing else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+HOLD, STUB = "hold", "stub"
+Program: TypeAlias = "tuple[str, ...] | str"
+"""The argv of a local program; or `hold`: the job runs until it is told to finish; or `stub`: serving answers echo."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """`folder` holds everything that is kept; `url` is the server's own address, without a slash at the end.
+
+    `jobs_at_once` custom jobs run at a time, the others wait. `grace_s` is the time between asking a program to end
+    and ending it. `mark` is in the environment of everything that is started, so that leftovers can be recognised.
+    """
+
+    folder: Path
+    url: str
+    project: str
+    programs: Mapping[str, Program]
+    mark: str
+    jobs_at_once: int = 1
+    grace_s: float = 10.0
+
+    def program(self, image: str) -> Program | None:
+        """The program of an image: by its exact name, else without digest and tag."""
+        bare = image.split("@")[0]
+        head, _, tail = bare.rpartition("/")
+        untagged = f"{head}/{tail.split(':')[0]}" if head else tail.split(":")[0]
+        for name in (image, bare, untagged):
+            if name in self.programs:
+                return self.programs[name]
+        return None
+
+
+def read_programs(text: str) -> dict[str, Program]:
+    """The `--programs` value: a JSON object, or the path of a file that holds one.
+
+    Maps an image name to an argv list, or to `hold` or `stub`. Raises `ValueError` with a way out.
+    """
+    if not text.lstrip().startswith("{"):
+        try:
+            text = Path(text).read_text(encoding="utf-8")
+        except OSError as error:
+            raise ValueError(f"--programs {text}: {error.strerror}; give a JSON file or a JSON object") from None
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"--programs is not JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise ValueError(
+            '--programs must be a JSON object such as {"loraform/train": ["python", "-m", "images.train"]}'
+        )
+    programs: dict[str, Program] = {}
+    for image, program in found.items():
+        if program in (HOLD, STUB):
+            programs[image] = program
+        elif isinstance(program, list) and program and all(isinstance(part, str) for part in program):
+            programs[image] = tuple(program)
+        else:
+            raise ValueError(f'--programs: {image} must map to a list of words, "{HOLD}" or "{STUB}"')
+    return programs

@@ -1,0 +1,91 @@
+"""What a container spec means on this machine: which program, with which words and which environment.
+
+Decides nothing about when it runs.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from reconciler.emulator.settings import Settings
+from reconciler.emulator.world import Launch, Mount
+
+_GCS = re.compile(r"/gcs/([a-z0-9][a-z0-9._-]{1,220}[a-z0-9])(?=/|$|[\s,:;\"'])")
+# These would lead a program past the embedded services, into somebody's real project.
+_KEPT_OUT = ("GOOGLE_APPLICATION_CREDENTIALS", "CLOUDSDK_", "AIP_", "CLOUD_ML_", "GOOGLE_CLOUD_PROJECT")
+MARK = "LORAFORM_EMULATOR_MARK"
+
+
+class CannotRunError(Exception):
+    """No local program stands for an image, or it cannot be started; the message says the way out."""
+
+
+def words(settings: Settings, image: str, command: Iterable[str], args: Iterable[str]) -> tuple[str, ...] | str:
+    """The argv of a container, or `hold` or `stub`. Raises `CannotRunError` for an image that maps to nothing.
+
+    With a `command` the container's own words are run as they are, whatever the image.
+    """
+    program = settings.program(image)
+    if isinstance(program, str):
+        return program
+    own = tuple(command)
+    if own:
+        return (*own, *args)
+    if program is None:
+        raise CannotRunError(
+            f"Image {image} maps to no program on this machine. Start the server with --programs "
+            f'\'{{"{image}": ["python", "-m", "your.module"]}}\', or give the container a command.'
+        )
+    return (*program, *args)
+
+
+def launch(
+    settings: Settings,
+    mount: Mount,
+    argv: tuple[str, ...],
+    given: Mapping[str, str],
+    own: Mapping[str, str],
+    *,
+    folder: Path,
+    log: Path,
+    key: str,
+) -> Launch:
+    """A program with the environment of a container: `given` by the user, `own` set by the platform (which wins).
+
+    `$(VAR)` in words is replaced as Kubernetes does it, and `/gcs/BUCKET` by the folder that stands for the bucket.
+    """
+    bin_folder = str(Path(sys.executable).parent)
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(_KEPT_OUT)}
+    path = os.pathsep.join([bin_folder, inherited.get("PATH", os.defpath)])
+    platform = {
+        "STORAGE_EMULATOR_HOST": settings.url,
+        "LORAFORM_API_ENDPOINT": settings.url,
+        "GOOGLE_CLOUD_PROJECT": settings.project,
+        "PYTHONUNBUFFERED": "1",
+        **own,
+    }
+    chosen = {name: on_this_machine(expand(value, given), mount) for name, value in given.items()}
+    env = {**inherited, "PATH": path, **chosen, **platform, MARK: f"{settings.mark}/{key}"}
+    return Launch(tuple(on_this_machine(expand(word, env), mount) for word in argv), env, folder, log)
+
+
+def on_this_machine(text: str, mount: Mount) -> str:
+    """`/gcs/BUCKET/path` -> the same path in the local folder of the bucket."""
+    if "/gcs/" not in text:
+        return text
+    return _GCS.sub(lambda found: str(mount(found[1])), text)
+
+
+def expand(text: str, env: Mapping[str, str]) -> str:
+    """`$(VAR)` -> its value; `$$(VAR)` stays as `$(VAR)`; an unknown one is left alone."""
+
+    def replace(found: re.Match[str]) -> str:
+        if found[0].startswith("$$"):
+            return found[0][1:]
+        return env.get(found[1], found[0])
+
+    return re.sub(r"\$?\$\(([A-Za-z_][A-Za-z0-9_]*)\)", replace, text)

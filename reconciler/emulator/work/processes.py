@@ -1,0 +1,125 @@
+"""Runs programs on this machine, each as a process group of its own, and ends whole trees. Implements `Runner`.
+
+Remembers every start in the store, so that the next server can end what a killed one left behind.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from reconciler.emulator.store import Row, Store
+from reconciler.emulator.work.leftovers import end_leftovers, marked, signal_tree, started_at
+from reconciler.emulator.work.logs import note_growth
+from reconciler.emulator.world import Launch
+
+KIND = "process"
+
+
+@dataclass(slots=True)
+class _Running:
+    child: subprocess.Popen[bytes]
+    launch: Launch
+    mark: str
+    noted: int = 0
+    kill_at: float = 0.0
+    swept: bool = False
+
+
+@dataclass(slots=True)
+class Processes:
+    """Local programs by key. `mark` is the server's mark; each program carries `mark/key`."""
+
+    store: Store
+    clock: Callable[[], float]
+    mark: str
+    running: dict[str, _Running] = field(default_factory=dict)
+
+    def clear_leftovers(self) -> int:
+        """End what an earlier server with this store left behind. Returns how many processes."""
+        recorded = {int(row.extra["pid"]): str(row.extra["started"]) for row in self.store.every(KIND)}
+        ended = end_leftovers(self.mark, recorded)
+        for row in self.store.every(KIND):
+            self.store.drop(KIND, row.name)
+        return ended
+
+    def start(self, key: str, launch: Launch) -> None:
+        """Start a program. Raises `OSError` when it cannot be started."""
+        launch.folder.mkdir(parents=True, exist_ok=True)
+        launch.log.parent.mkdir(parents=True, exist_ok=True)
+        with launch.log.open("ab") as log:
+            child = subprocess.Popen(
+                launch.argv,
+                cwd=launch.folder,
+                env=dict(launch.env),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self.running[key] = _Running(child, launch, f"{self.mark}/{key}")
+        self.store.drop(KIND, key)
+        self.store.add(Row(KIND, key, "", b"", {"pid": child.pid, "started": started_at(child.pid)}))
+
+    def known(self, key: str) -> bool:
+        """Whether this key was started and not forgotten."""
+        return key in self.running
+
+    def exit_code(self, key: str) -> int | None:
+        """None while it runs."""
+        one = self.running[key]
+        one.noted = note_growth(one.launch.log, one.noted, self.clock())
+        return one.child.poll()
+
+    def stop(self, key: str, grace_s: float) -> None:
+        """SIGTERM to the whole tree at the first call, SIGKILL once `grace_s` has passed."""
+        one = self.running[key]
+        now = time.monotonic()
+        if not one.kill_at:
+            one.kill_at = now + grace_s
+            signal_tree(one.child.pid, one.mark, signal.SIGTERM, leader_lives=one.child.poll() is None)
+        elif now >= one.kill_at:
+            one.kill_at = now + 1.0
+            signal_tree(one.child.pid, one.mark, signal.SIGKILL, leader_lives=one.child.poll() is None)
+
+    def gone(self, key: str) -> bool:
+        """Whether the program and all that it started have ended. Ends what the program left behind once it is over."""
+        one = self.running[key]
+        if one.child.poll() is None:
+            return False
+        if not one.swept:
+            one.swept = True
+            with suppress(OSError):  # the leader is reaped, its group may live on
+                os.killpg(one.child.pid, signal.SIGKILL)
+            for pid in marked(one.mark):
+                with suppress(OSError):
+                    os.kill(pid, signal.SIGKILL)
+        one.swept = not any(True for _ in marked(one.mark))
+        return one.swept
+
+    def forget(self, key: str) -> None:
+        """Drop a program that is gone."""
+        one = self.running.pop(key)
+        note_growth(one.launch.log, one.noted, self.clock())
+        self.store.drop(KIND, key)
+
+    def end_all(self, grace_s: float) -> None:
+        """End everything, and wait for it: at most `grace_s`, then by force. Blocks; touches no store."""
+        for one in self.running.values():
+            signal_tree(one.child.pid, one.mark, signal.SIGTERM, leader_lives=one.child.poll() is None)
+        deadline = time.monotonic() + grace_s
+        while time.monotonic() < deadline and any(one.child.poll() is None for one in self.running.values()):
+            time.sleep(0.02)
+        for one in self.running.values():
+            signal_tree(one.child.pid, one.mark, signal.SIGKILL)
+            one.child.wait()
+
+    def forget_all(self) -> None:
+        """Drop everything, after `end_all`."""
+        for key in list(self.running):
+            self.forget(key)

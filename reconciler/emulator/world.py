@@ -1,0 +1,126 @@
+"""What every room is given: the store, the clock, the runner of programs, the prober, the settings. Nothing is global.
+
+Also the kinds of answer that a room can give beside a plain message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol, TypeAlias
+
+from reconciler.emulator.settings import Settings
+from reconciler.emulator.store import Store
+from reconciler.emulator.wire.codec import Message
+from reconciler.emulator.wire.errors import Json
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """A program to start: its words, its whole environment, its working folder, and the file that takes its output."""
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    folder: Path
+    log: Path
+
+
+class Runner(Protocol):
+    """Runs programs under keys such as `jobs/123/workerpool0-0`. Never blocks."""
+
+    def start(self, key: str, launch: Launch) -> None:
+        """Start it. Raises `OSError` when the program cannot be started."""
+
+    def known(self, key: str) -> bool:
+        """Whether `start` was called and `forget` was not."""
+
+    def exit_code(self, key: str) -> int | None:
+        """None while it runs; negative for a signal."""
+
+    def stop(self, key: str, grace_s: float) -> None:
+        """Ask the whole process tree to end, and end it after `grace_s`. May be called again."""
+
+    def gone(self, key: str) -> bool:
+        """Whether nothing of its process tree is left."""
+
+    def forget(self, key: str) -> None:
+        """Drop what is remembered of a program that is gone."""
+
+
+class Prober(Protocol):
+    """Asks health routes until they answer 200. Never blocks."""
+
+    def watch(self, key: str, url: str) -> None:
+        """Begin to ask; does nothing when this key is being watched."""
+
+    def healthy(self, key: str) -> bool:
+        """Whether a 200 has been seen since `watch`."""
+
+    def forget(self, key: str) -> None:
+        """Stop asking."""
+
+
+Mount: TypeAlias = Callable[[str], Path]
+"""The local folder that holds the objects of a bucket, for `/gcs/BUCKET`."""
+
+
+@dataclass(slots=True)
+class Turns:
+    """Whose turn it is at each endpoint: deployed id -> credit (smooth weighted round robin)."""
+
+    credit: dict[str, dict[str, float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """`clock` gives seconds since 1970."""
+
+    store: Store
+    clock: Callable[[], float]
+    runner: Runner
+    prober: Prober
+    settings: Settings
+    mount: Mount
+    turns: Turns = field(default_factory=Turns)
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Answer with this operation once it is done, or when `timeout_s` has passed."""
+
+    operation: str
+    timeout_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """Send `body` to a replica and answer with what it says.
+
+    `url` is empty for a stub, whose answer is the request itself. `facts` are what a prediction answer tells of the
+    deployed model: `deployedModelId`, `model`, `modelVersionId`, `modelDisplayName`.
+    """
+
+    url: str
+    body: bytes
+    content_type: str
+    facts: Mapping[str, str]
+    raw: bool = False
+    wrapped: bool = False
+    stream: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """An answer that no proto type describes."""
+
+    body: Json
+
+
+Answer: TypeAlias = "Message | Wait | Forward | Plain"
+Method: TypeAlias = Callable[[World, Message], Answer]
+
+
+def stamp(moment: Message, now: float) -> None:
+    """Set a `google.protobuf.Timestamp` to `now`, in microseconds as the service gives them."""
+    moment.FromMicroseconds(int(now * 1_000_000))
