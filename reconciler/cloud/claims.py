@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from reconciler.cloud.storage import ABSENT, Listed, Storage
-from reconciler.core.errors import Conflict, NotFound
+from reconciler.core.errors import CloudError, Conflict, NotFound
 from reconciler.core.resources import SHORT, Address, Claim, Json, Resource, Role
 from reconciler.core.target import Target
 
@@ -111,8 +111,8 @@ def release(storage: Storage, taken: Taken) -> None:
             storage.delete(taken.name, taken.generation)
         else:
             _write(storage, replace(taken, claim=taken.before))
-    except Conflict:
-        return
+    except CloudError:
+        return  # it lapses by itself
 
 
 def drop(storage: Storage, target: Target, stamp: str) -> None:

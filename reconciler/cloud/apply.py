@@ -1,0 +1,189 @@
+"""Carrying out a plan: one pass, change by change, stopping for nothing but the end, a signal or a lost lease.
+
+Apply decides nothing. It never waits for work that takes long (jobs, deployments): the next pass sees how they went.
+It waits briefly, once, at the end, for operations that are quick and whose failure a person wants to hear of now.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+from reconciler.backends import labels
+from reconciler.backends.registry import KINDS
+from reconciler.cloud import claims
+from reconciler.cloud.create import Step, create
+from reconciler.cloud.errors import LostAnswer
+from reconciler.cloud.lease import Lease
+from reconciler.cloud.site import Site
+from reconciler.cloud.uploads import upload_all
+from reconciler.core.calls import Call, Scene
+from reconciler.core.changes import Action, Change, Plan
+from reconciler.core.errors import CloudError, Conflict, LoraformError, Refused
+from reconciler.core.graph import apply_order
+from reconciler.core.report import Outcome, Report, Result
+from reconciler.core.resources import Address, Json, Phase, Snapshot
+
+SHORT_METHODS = frozenset({"UploadModel", "CreateEndpoint", "UndeployModel", "DeleteEndpoint", "DeleteModelVersion"})
+"""Operations of seconds. The next pass builds on them, and when they fail there is nothing else to look at."""
+SHORT_BOUND = 20.0
+"""Seconds that one pass waits for all of them together."""
+
+
+@dataclass(slots=True)
+class _Pass:
+    """What one apply remembers while it runs."""
+
+    site: Site
+    snapshot: Snapshot
+    scene: Scene
+    by: str
+    lease: Lease | None
+    stop: threading.Event
+    uploaded: set[str] = field(default_factory=set)
+    failed: set[Address] = field(default_factory=set)
+
+    def may_go_on(self) -> None:
+        """Raise Refused when no mutating call may be sent any more."""
+        if self.stop.is_set():
+            raise Refused("interrupted")
+        if self.lease is not None:
+            self.lease.check()
+
+
+def apply_plan(
+    plan: Plan,
+    snapshot: Snapshot,
+    site: Site,
+    *,
+    by: str,
+    lease: Lease | None = None,
+    commit: str = "",
+    stop: threading.Event | None = None,
+    on_result: Callable[[Result], None] = lambda result: None,
+) -> Report:
+    """Do what `plan` says is to be done now, in dependency order; independent changes go on when one fails.
+
+    `snapshot` is what the plan was made from; `by` names the applier in claims; `commit` goes into labels. When
+    `stop` is set, or the lease is lost, the call in flight is finished and the rest reported as skipped. `on_result`
+    is told of every result as it becomes known.
+    """
+    stop = stop or threading.Event()
+    scene = Scene(site.target.parent, site.target.fleet, _provenance(commit, plan), _outputs(plan, snapshot))
+    this = _Pass(site, snapshot, scene, by, lease, stop)
+    results: list[Result] = []
+    unsettled: list[tuple[int, Step]] = []
+    refusal = ""
+    for change in apply_order(plan.now):
+        step = Step(Outcome.SKIPPED, refusal) if refusal else _attempt(this, change)
+        if step.outcome is Outcome.SKIPPED and not refusal and change.address not in this.failed:
+            refusal = step.message
+        if step.outcome is Outcome.FAILED:
+            this.failed.add(change.address)
+        results.append(Result(change, step.outcome, step.message))
+        if any(method in SHORT_METHODS for method, _ in step.started):
+            unsettled.append((len(results) - 1, step))
+        else:
+            on_result(results[-1])
+    for index, step in unsettled:
+        results[index] = _settle(this, results[index], step)
+        on_result(results[index])
+    results += [_standing(change) for change in plan.changes if change.action in (Action.WAIT, Action.HOLD)]
+    return Report(plan, tuple(results), interrupted=bool(refusal) or stop.is_set())
+
+
+def _attempt(this: _Pass, change: Change) -> Step:
+    blocked = sorted(set(change.after.depends_on) & this.failed) if change.after else []
+    if blocked:
+        this.failed.add(change.address)
+        return Step(Outcome.SKIPPED, f"{blocked[0].role} failed")
+    try:
+        this.may_go_on()
+        return _perform(this, change)
+    except Refused as error:
+        return Step(Outcome.SKIPPED, error.message)
+    except LostAnswer as error:
+        return Step(Outcome.WAITING, f"{error.message}: the next pass looks whether it was done")
+    except Conflict as error:
+        if change.action is Action.CREATE:
+            return Step(Outcome.FAILED, error.message)
+        return Step(Outcome.WAITING, f"{error.message}: it changed meanwhile, the next pass looks again")
+    except LoraformError as error:
+        return Step(Outcome.FAILED, f"{error.message}\n{error.remedy}" if error.remedy else error.message)
+
+
+def _perform(this: _Pass, change: Change) -> Step:
+    site, kind = this.site, KINDS[change.kind]
+    scene = _scene_of(this, change)
+    if change.action is Action.CREATE and change.after:
+        calls = kind.create(change, scene)
+        upload_all(site.storage, site.target, site.root, change.after.uploads, this.uploaded)
+        return create(site, change, change.after, calls, this.by, this.may_go_on)
+    if change.action is Action.UPDATE and change.after:
+        started = _call_all(this, kind.update(change, scene))
+        claims.declare(site.storage, site.target, change.after, this.by, now=site.clock.now())
+        return Step(Outcome.DONE, started=started)
+    # The claim goes first: an object that is removed on purpose must not keep a revert from making it again.
+    if change.before:
+        claims.drop(site.storage, site.target, change.before.stamp)
+    calls = kind.cancel(change, scene) if change.action is Action.CANCEL else kind.delete(change, scene)
+    return Step(Outcome.DONE, started=_call_all(this, calls))
+
+
+def _call_all(this: _Pass, calls: tuple[Call, ...]) -> tuple[tuple[str, Mapping[str, Json]], ...]:
+    started = []
+    for call in calls:
+        this.may_go_on()
+        answer = this.site.vertex.perform(call)
+        if "/operations/" in str(answer.get("name", "")):
+            started.append((call.method, answer))
+    return tuple(started)
+
+
+def _settle(this: _Pass, result: Result, step: Step) -> Result:
+    """The result after its quick operations; one that is still not done counts as done: the next pass sees it."""
+    end = this.site.clock.monotonic() + SHORT_BOUND
+    for method, operation in step.started:
+        if method not in SHORT_METHODS:
+            continue
+        try:
+            left = end - this.site.clock.monotonic()
+            this.site.vertex.wait(operation, left, this.stop.is_set)
+        except CloudError as error:
+            if result.change.after and result.change.action is Action.CREATE:
+                claims.drop(this.site.storage, this.site.target, result.change.after.stamp)
+            return replace(result, outcome=Outcome.FAILED, message=error.message)
+    return result
+
+
+def _standing(change: Change) -> Result:
+    return Result(change, Outcome.WAITING if change.action is Action.WAIT else Outcome.HELD)
+
+
+def _scene_of(this: _Pass, change: Change) -> Scene:
+    """The scene with, for a thing whose desired identity is not there yet, the outputs of the newest other one."""
+    if change.address in this.scene.outputs:
+        return this.scene
+    others = [item for item in this.snapshot.live if item.address == change.address and item.phase is Phase.READY]
+    newest = max(others, key=lambda item: (item.created, item.name), default=None)
+    if newest is None:
+        return this.scene
+    return replace(this.scene, outputs={**this.scene.outputs, change.address: newest.outputs})
+
+
+def _outputs(plan: Plan, snapshot: Snapshot) -> dict[Address, Mapping[str, Json]]:
+    """What references resolve to: only of things that are as git wants them, so that none points at an old version."""
+    found: dict[Address, Mapping[str, Json]] = {}
+    for change in plan.changes:
+        if change.after is None or change.action not in (Action.NOOP, Action.UPDATE):
+            continue
+        live = change.before.outputs if change.before else {}
+        record = snapshot.records.get(change.after.stamp) if change.after.once else None
+        found[change.address] = {**live, **(record.outputs if record else {})}
+    return found
+
+
+def _provenance(commit: str, plan: Plan) -> dict[str, str]:
+    stamps = {labels.COMMIT: commit, labels.PLAN: plan.id}
+    return {key: value for key, value in stamps.items() if value}

@@ -1,0 +1,37 @@
+"""Everything that one pass touches, wired once: the target, its Vertex AI, its bucket, the repository's files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from reconciler.cloud.claims import ttl_of
+from reconciler.cloud.clock import Clock
+from reconciler.cloud.storage import Storage, connect_storage
+from reconciler.cloud.vertex import Vertex, connect
+from reconciler.core.target import Target
+from reconciler.core.world import Patience
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A target with its connections. `root` is the folder that `Resource.uploads` are relative to."""
+
+    target: Target
+    vertex: Vertex
+    storage: Storage
+    root: Path
+    clock: Clock
+
+    @property
+    def patience(self) -> Patience:
+        """How long the planner waits on this target: the embedded one forgets the dead sooner."""
+        if not self.target.local:
+            return Patience(claim=ttl_of(self.target))
+        return Patience(claim=ttl_of(self.target), backoff=5.0)
+
+
+def open_site(target: Target, root: Path, clock: Clock | None = None) -> Site:
+    """Connect to a target. The embedded one gets its bucket; nothing is sent to the cloud yet."""
+    clock = clock or Clock()
+    return Site(target, connect(target, clock), connect_storage(target, clock), root, clock)
