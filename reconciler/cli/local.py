@@ -14,6 +14,7 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import psutil
 
@@ -49,11 +50,11 @@ def programs() -> Mapping[str, list[str]]:
     }
 
 
-def command(folder: Path, port: int) -> list[str]:
-    """The command line of the server process."""
+def command(folder: Path, port: int, further: Mapping[str, object]) -> list[str]:
+    """The command line of the server process; `further` programs, by image, beside or in place of ours."""
     return [
         sys.executable, "-m", "reconciler.emulator", "--host", "127.0.0.1", "--port", str(port),
-        "--state", str(folder), "--programs", json.dumps(programs()),
+        "--state", str(folder), "--programs", json.dumps({**programs(), **further}),
     ]  # fmt: skip
 
 
@@ -85,7 +86,14 @@ def healthy(url: str, within: float = 2.0) -> bool:
         return False
 
 
-def start(folder: Path, port: int, *, detach: bool, waiting: Callable[[float], None]) -> Server:
+def start(
+    folder: Path,
+    port: int = 0,
+    *,
+    detach: bool,
+    waiting: Callable[[float], None],
+    further: Mapping[str, object] = MappingProxyType({}),
+) -> Server:
     """Start the server and return once it answers. `waiting` is called with the seconds so far while it does not.
 
     Detached, it has its own session and outlives this process; else a Ctrl-C on this terminal reaches it too.
@@ -95,7 +103,7 @@ def start(folder: Path, port: int, *, detach: bool, waiting: Callable[[float], N
     with (folder / "server.log").open("ab") as log:
         log_from = log.tell()
         child = subprocess.Popen(
-            command(folder, port),
+            command(folder, port, further),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

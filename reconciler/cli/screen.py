@@ -32,7 +32,7 @@ class Screen:
         self._err = Console(file=err or sys.stderr, highlight=False, markup=False, emoji=False)
         self._now = now
         self._status: Status | None = None
-        self._last = ("", 0.0)
+        self._last = ("", now())
 
     def show(self, text: Text | str) -> None:
         """A result, as it is: nothing is wrapped and nothing is cut. A trailing newline is not doubled."""

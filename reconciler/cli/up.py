@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import signal
+from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -13,9 +15,13 @@ import typer
 from reconciler.cli import local
 from reconciler.cli.root import find_root
 from reconciler.cli.screen import Screen
+from reconciler.core.errors import LoraformError
 
 PORT = typer.Option(help="Port on 127.0.0.1; 0 takes a free one.", min=0, max=65535)
 STATE = typer.Option(help="Folder of its objects and databases. [default: .loraform/vertex]", show_default=False)
+PROGRAMS = typer.Option(
+    help="Programs for images of your own: a JSON file of image names and command lines.", show_default=False
+)
 DETACH = typer.Option("--detach", "-d", help="Return as soon as it answers; `loraform down` stops it.")
 
 
@@ -23,6 +29,7 @@ def run(
     port: Annotated[int, PORT] = 0,
     state: Annotated[Path | None, STATE] = None,
     detach: Annotated[bool, DETACH] = False,
+    programs: Annotated[Path | None, PROGRAMS] = None,
 ) -> int:
     """Start the embedded Vertex AI: real training and real serving on this machine, no account needed.
 
@@ -40,6 +47,7 @@ def run(
             folder,
             port,
             detach=detach,
+            further=_further(programs),
             waiting=lambda spent: screen.meanwhile(f"Starting the embedded Vertex AI, {spent:.0f} s"),
         )
         screen.show(_where(server, "is up"))
@@ -48,6 +56,20 @@ def run(
             return 0
         screen.show("Stop it with Ctrl-C.")
         return _until_it_ends(server, screen)
+
+
+def _further(programs: Path | None) -> Mapping[str, object]:
+    if programs is None:
+        return {}
+    try:
+        found = json.loads(programs.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise LoraformError(
+            f"{programs} is not JSON: {error}", 'Such as {"my/image": ["python", "-m", "mine"]}'
+        ) from error
+    if not isinstance(found, dict):
+        raise LoraformError(f"{programs} holds no mapping.", 'Such as {"my/image": ["python", "-m", "mine"]}')
+    return found
 
 
 def _where(server: local.Server, what: str) -> str:

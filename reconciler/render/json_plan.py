@@ -1,0 +1,72 @@
+"""A plan as JSON for programs: stable, versioned, and described by `schemas/json/plan.schema.json`.
+
+Every key is always there. What a person would find convenient and a program can compute is left out.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from reconciler.core.changes import Action, Change, Plan
+from reconciler.core.errors import Diagnostic
+from reconciler.core.resources import LiveResource
+from reconciler.render import words
+
+VERSION = 1
+
+
+def plan_json(plan: Plan, *, where: str = "") -> str:
+    """The plan as one JSON document with a newline at its end. `where` says which tree was planned."""
+    return json.dumps(plan_document(plan, where=where), indent=2, ensure_ascii=True, allow_nan=False) + "\n"
+
+
+def plan_document(plan: Plan, *, where: str = "") -> dict[str, Any]:
+    """The plan as JSON values."""
+    counts = {str(action): sum(change.action is action for change in plan.changes) for action in Action}
+    return {
+        "version": VERSION,
+        "id": plan.id,
+        "target": plan.target,
+        "tree": where,
+        "in_sync": words.quiet(plan),
+        "counts": {**counts, "follow": sum(change.action.mutates for change in plan.follow)},
+        "changes": [_change(change) for change in plan.changes],
+        "follow": [_change(change) for change in plan.follow],
+        "diagnostics": [_diagnostic(diagnostic) for diagnostic in plan.diagnostics],
+    }
+
+
+def _change(change: Change) -> dict[str, Any]:
+    return {
+        "experiment": change.address.experiment,
+        "role": str(change.address.role),
+        "kind": change.kind,
+        "action": str(change.action),
+        "reason": str(change.reason),
+        "detail": change.detail,
+        "before": _live(change.before) if change.before else None,
+        "after": {"identity": change.after.identity, "source": str(change.after.source)} if change.after else None,
+        "replaces": [_live(item) for item in change.replaces],
+        "fields": [
+            {"path": item.path, "before": item.before, "after": item.after, "effect": item.effect}
+            for item in change.fields
+        ],
+        "waits_on": [str(address) for address in change.waits_on],
+    }
+
+
+def _live(item: LiveResource) -> dict[str, Any]:
+    return {"name": item.name, "identity": item.stamp, "phase": str(item.phase)}
+
+
+def _diagnostic(diagnostic: Diagnostic) -> dict[str, Any]:
+    return {
+        "path": diagnostic.source.path,
+        "line": diagnostic.source.line,
+        "column": diagnostic.source.column,
+        "severity": str(diagnostic.severity),
+        "rule": diagnostic.rule,
+        "message": diagnostic.message,
+        "remedy": diagnostic.remedy,
+    }

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import urllib.request
+from pathlib import Path
+
+import psutil
+
+from tests.cli.conftest import LORAFORM, Loraform
+
+
+def server(repository: Path) -> dict[str, object]:
+    return json.loads((repository / ".loraform/vertex/server.json").read_text())
+
+
+def test_up_detached_returns_when_it_answers_and_says_where_things_are(loraform: Loraform, repository: Path) -> None:
+    answer = loraform("up", "--detach")
+
+    assert answer.returncode == 0, answer.stderr
+    found = server(repository)
+    assert str(found["url"]) in answer.stdout
+    assert str(repository / ".loraform/vertex/server.log") in answer.stdout
+    with urllib.request.urlopen(f"{found['url']}/emulator/health") as health:
+        assert health.status == 200
+
+
+def test_a_second_up_says_that_it_runs_already(loraform: Loraform, repository: Path) -> None:
+    loraform("up", "--detach")
+    pid = server(repository)["pid"]
+
+    answer = loraform("up")
+
+    assert answer.returncode == 0
+    assert "already running" in answer.stdout
+    assert server(repository)["pid"] == pid
+
+
+def test_down_leaves_no_process_behind(loraform: Loraform, repository: Path) -> None:
+    loraform("up", "--detach")
+    process = psutil.Process(int(str(server(repository)["pid"])))
+    family = [process, *process.children(recursive=True)]
+
+    answer = loraform("down")
+
+    assert answer.returncode == 0, answer.stderr
+    assert [item for item in family if item.is_running() and item.status() != psutil.STATUS_ZOMBIE] == []
+
+
+def test_down_without_a_server_is_no_error(loraform: Loraform) -> None:
+    answer = loraform("down")
+
+    assert answer.returncode == 0
+    assert "not running" in answer.stdout
+
+
+def test_a_killed_server_is_not_taken_for_a_running_one(loraform: Loraform, repository: Path) -> None:
+    loraform("up", "--detach")
+    process = psutil.Process(int(str(server(repository)["pid"])))
+    process.kill()
+    process.wait(10)
+
+    down, up = loraform("down"), loraform("up", "--detach")
+
+    assert "not running" in down.stdout
+    assert up.returncode == 0, up.stderr
+    assert "is up" in up.stdout
+
+
+def test_up_in_the_foreground_stops_its_server_when_it_is_asked_to_end(repository: Path) -> None:
+    process = subprocess.Popen([LORAFORM, "up"], cwd=repository, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    shown = [process.stdout.readline() for _ in range(4)]
+    pid = int(str(server(repository)["pid"]))
+
+    process.send_signal(signal.SIGTERM)
+    code = process.wait(60)
+    process.stdout.close()
+
+    assert "is up" in shown[0]
+    assert code == 0
+    assert not psutil.pid_exists(pid)
+
+
+def test_a_server_that_cannot_start_is_explained_with_its_last_words(loraform: Loraform, repository: Path) -> None:
+    (repository / "programs.json").write_text('{"my/image": 7}')
+
+    answer = loraform("up", "--detach", "--programs", "programs.json")
+
+    assert answer.returncode == 1
+    assert "ended at its start" in answer.stderr
+    assert "my/image" in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+def test_a_port_and_a_folder_can_be_chosen(loraform: Loraform, repository: Path) -> None:
+    answer = loraform("up", "--detach", "--state", "elsewhere")
+
+    try:
+        assert answer.returncode == 0, answer.stderr
+        assert (repository / "elsewhere/server.json").exists()
+    finally:
+        loraform("down", "--state", "elsewhere")
