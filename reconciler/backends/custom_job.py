@@ -11,11 +11,14 @@ from reconciler.backends import labels, payloads
 from reconciler.backends.failures import failure_of
 from reconciler.backends.kind import Kind, Payload, existing, impossible, wanted
 from reconciler.backends.refs import resolved
+from reconciler.backends.subject import Subject, attempt_key, environment, given, machine_spec
 from reconciler.core.calls import Call, Scene
 from reconciler.core.changes import Change
 from reconciler.core.errors import LoraformError
-from reconciler.core.identity import canonical
-from reconciler.core.resources import Failure, Json, LiveResource, Phase
+from reconciler.core.identity import canonical, identity_of
+from reconciler.core.resources import Failure, Json, LiveResource, Phase, Resource, Role, Value
+from schemas.effects import Effect
+from schemas.training_spec import DataSource, Output, Provenance, TrainingSpec
 
 NAME = "custom_job"
 
@@ -48,6 +51,62 @@ PHASES: Mapping[str, Phase] = {
     "JOB_STATE_CANCELLING": Phase.DELETING,
 }
 """A paused job, like any state that is not listed, is `unknown`: it is waited for, and after an hour shown."""
+
+
+RECIPE: int = TrainingSpec.model_fields["recipe"].default
+"""The trainer's recipe: raised by hand, with a `!`, when the same spec means another result on purpose."""
+
+
+def desired(subject: Subject) -> Resource:
+    """The training of an experiment: a run, done once its run record exists."""
+    run = subject.experiment.run
+    identity = training_identity(subject)
+    settings = {**subject.hashed(Effect.RUN, Effect.EVALUATE), "image": subject.target.images["train"]}
+    spec = training_spec(subject, identity).model_dump(mode="json")
+    return Resource(
+        address=subject.address(Role.TRAINING),
+        kind=NAME,
+        identity=identity,
+        attempt_key=attempt_key({"run.attempt": run.attempt, **settings}),
+        fields=subject.fields(Effect.RETRAIN, Effect.RUN, Effect.EVALUATE),
+        body=_body(subject, identity, spec),
+        uploads=subject.uploads("model.base", "model.tokenizer", "data.train", "data.eval"),
+        once=True,
+        lets_finish=run.on_change == "finish",
+        protect=subject.experiment.protect,
+        source=subject.source,
+    )
+
+
+def training_identity(subject: Subject) -> str:
+    """A function of git alone: what is learnt, from which bytes, by which recipe."""
+    return identity_of("training", {**subject.hashed(Effect.RETRAIN), "recipe": RECIPE})
+
+
+def training_spec(subject: Subject, identity: str) -> TrainingSpec:
+    """What the trainer is told; commit and plan are filled in when the job is created."""
+    experiment, target = subject.experiment, subject.target
+    return TrainingSpec(
+        fleet=target.fleet,
+        experiment=experiment.name,
+        identity=identity,
+        attempt=experiment.run.attempt,
+        recipe=RECIPE,
+        method=experiment.adapter.method,
+        model=subject.model_source(),
+        data=DataSource(
+            train=subject.uri("data.train"),
+            eval=subject.uri("data.eval") if experiment.data.eval is not None else None,
+            format=experiment.data.format,
+        ),
+        adapter=dict(experiment.adapter),
+        quantization=dict(experiment.effective_quantization),
+        training=dict(experiment.training),
+        metrics=experiment.evaluation.metrics,
+        generation=dict(experiment.serving.generation) if experiment.serving else {},
+        output=Output(record=target.record_uri(identity), lock=target.lock_uri(identity)),
+        provenance=Provenance(manifest=subject.source.path),
+    )
 
 
 def live(payload: Payload, fleet: str) -> tuple[LiveResource, ...]:
@@ -107,6 +166,58 @@ def delete(change: Change, scene: Scene) -> tuple[Call, ...]:
     """DeleteCustomJob; the run record and the artifact stay."""
     request = {"name": existing(change).name}
     return (Call("JobService", "DeleteCustomJob", request, frozenset({"NOT_FOUND"})),)
+
+
+def _body(subject: Subject, identity: str, spec: Mapping[str, Value]) -> Mapping[str, Value]:
+    experiment, run = subject.experiment, subject.experiment.run
+    scheduling = run.scheduling
+    pool: dict[str, Value] = {
+        "machine_spec": machine_spec(
+            run.machine.machine_type, run.machine.accelerator_type, run.machine.accelerator_count
+        ),
+        "container_spec": {
+            "image_uri": subject.target.images["train"],
+            "args": spec,
+            "env": environment(run.env),
+        },
+    }
+    disk = given({"boot_disk_type": run.machine.boot_disk_type, "boot_disk_size_gb": run.machine.boot_disk_size_gb})
+    if disk:
+        pool["disk_spec"] = disk
+    workers = run.machine.replica_count - 1
+    pools: list[Value] = [{**pool, "replica_count": 1}, *([{**pool, "replica_count": workers}] if workers else [])]
+    job_spec: dict[str, Value] = {
+        "worker_pool_specs": pools,
+        "scheduling": given(
+            {
+                "strategy": scheduling.strategy[0].upper(),
+                "timeout": scheduling.timeout,
+                "restart_job_on_worker_restart": scheduling.restart_job_on_worker_restart or None,
+                "max_wait_duration": scheduling.max_wait_duration,
+                "disable_retries": scheduling.disable_retries or None,
+            }
+        ),
+        "base_output_directory": {"output_uri_prefix": subject.target.artifact_uri(identity, run.attempt)},
+        **given(
+            {
+                "service_account": run.service_account,
+                "network": run.network,
+                "reserved_ip_ranges": list(run.reserved_ip_ranges),
+                "tensorboard": run.tensorboard,
+                "enable_web_access": run.enable_web_access or None,
+                "enable_dashboard_access": run.enable_dashboard_access or None,
+                "persistent_resource_id": run.persistent_resource_id,
+            }
+        ),
+    }
+    body: dict[str, Value] = {
+        "display_name": f"{experiment.name}-{identity[:12]}",
+        "labels": {**experiment.labels, **run.labels},
+        "job_spec": job_spec,
+    }
+    if run.encryption_spec:
+        body["encryption_spec"] = {"kms_key_name": run.encryption_spec.kms_key_name}
+    return body
 
 
 def _failure(payload: Payload, state: str) -> Failure:

@@ -15,17 +15,70 @@ from reconciler.backends import labels, payloads, traffic
 from reconciler.backends.failures import failure_of
 from reconciler.backends.kind import Kind, Payload, existing, impossible, wanted
 from reconciler.backends.refs import resolved
+from reconciler.backends.subject import Subject, attempt_key, given, machine_spec
 from reconciler.core.calls import Call, Scene
 from reconciler.core.changes import Change
 from reconciler.core.errors import LoraformError
-from reconciler.core.identity import deployed_id
-from reconciler.core.resources import SHORT, Address, Claim, Json, LiveResource, Phase, Role
+from reconciler.core.identity import deployed_id, identity_of
+from reconciler.core.resources import (
+    SHORT,
+    Address,
+    Claim,
+    Declared,
+    Gate,
+    Json,
+    LiveResource,
+    Phase,
+    Ref,
+    Resource,
+    Role,
+    Value,
+)
+from schemas.effects import Effect
+from schemas.serving import Serving
 
 NAME = "deployment"
-REPLICAS = ("min_replica_count", "max_replica_count")
+REPLICAS = ("min_replica_count", "max_replica_count", "required_replica_count", "autoscaling_metric_specs")
+"""The settings of `DedicatedResources` that MutateDeployedModel takes."""
 _STAMPED = re.compile(rf"lf-([0-9a-f]{{{SHORT}}})")
 _SKEW = 60.0
 """Seconds by which the clock of whoever wrote a claim may be ahead of the service's."""
+
+
+def desired(subject: Subject, serving: Serving, model: Resource, endpoint: Resource, training: Resource) -> Resource:
+    """One model version on the experiment's endpoint, on its machines, with all of the traffic that is ours."""
+    experiment = subject.experiment
+    least, most = serving.replicas
+    replicas: dict[str, Json] = {
+        "min_replica_count": least,
+        "max_replica_count": most,
+        **given(
+            {
+                "required_replica_count": serving.required_replica_count,
+                "autoscaling_metric_specs": [
+                    {"metric_name": item.metric_name, "target": item.target}
+                    for item in serving.autoscaling_metric_specs
+                ],
+            }
+        ),
+    }
+    settings = {f"serving.{key}": Declared(value, str(Effect.IN_PLACE)) for key, value in replicas.items()}
+    gate = Gate(experiment.evaluation.expressions, training.address) if experiment.evaluation.gate else None
+    return Resource(
+        address=subject.address(Role.DEPLOYMENT),
+        kind=NAME,
+        identity=identity_of("deployment", subject.hashed(Effect.ROLL), [model.identity]),
+        attempt_key=attempt_key({"run.attempt": experiment.run.attempt, **replicas}),
+        spec={**replicas, "traffic": traffic.WHOLE},
+        fields={**subject.fields(Effect.ROLL, Effect.IN_PLACE), **settings},
+        body=_body(serving, model, endpoint, replicas),
+        depends_on=(model.address, endpoint.address),
+        collides=True,
+        born={"traffic": 0},
+        gate=gate,
+        protect=experiment.protect or serving.protect,
+        source=subject.source,
+    )
 
 
 def display_name(stamp: str) -> str:
@@ -147,6 +200,21 @@ def linked(live_resources: tuple[LiveResource, ...]) -> tuple[LiveResource, ...]
     )
 
 
+def _body(serving: Serving, model: Resource, endpoint: Resource, replicas: Mapping[str, Json]) -> Mapping[str, Value]:
+    machine = serving.machine
+    deployed: dict[str, Value] = {
+        "model": Ref(model.address, "version_name"),
+        "dedicated_resources": {
+            "machine_spec": machine_spec(machine.machine_type, machine.accelerator_type, machine.accelerator_count),
+            **replicas,
+            **({"spot": True} if serving.spot else {}),
+        },
+    }
+    if serving.service_account:
+        deployed["service_account"] = serving.service_account
+    return {"endpoint": Ref(endpoint.address, "name"), "deployed_model": deployed}
+
+
 def _deployed(endpoint: Payload, experiment: str, stamp: str, item: Payload, ours: list[str]) -> LiveResource:
     split = split_of(endpoint)
     name, number = payloads.text(endpoint, "name"), payloads.text(item, "id")
@@ -172,6 +240,11 @@ def _deployed(endpoint: Payload, experiment: str, stamp: str, item: Payload, our
         spec={
             "min_replica_count": least,
             "max_replica_count": payloads.integer(resources, "max_replica_count", least) or least,
+            "required_replica_count": payloads.integer(resources, "required_replica_count"),
+            "autoscaling_metric_specs": [
+                {key: item[key] for key in ("metric_name", "target") if key in item}
+                for item in payloads.messages(resources, "autoscaling_metric_specs")
+            ],
             "traffic": traffic.percent_of_ours(split, set(ours), number),
         },
         outputs=outputs,

@@ -11,12 +11,36 @@ from dataclasses import replace
 from reconciler.backends import deployment, labels, payloads
 from reconciler.backends.kind import Kind, Payload, existing, impossible, wanted
 from reconciler.backends.refs import resolved
+from reconciler.backends.subject import Subject
 from reconciler.core.calls import Call, Scene
 from reconciler.core.changes import Change
 from reconciler.core.errors import LoraformError
-from reconciler.core.resources import Json, LiveResource, Phase
+from reconciler.core.identity import identity_of
+from reconciler.core.resources import Json, LiveResource, Phase, Resource, Role, Value
+from schemas.effects import Effect
+from schemas.serving import Serving
 
 NAME = "endpoint"
+
+
+def desired(subject: Subject, serving: Serving) -> Resource:
+    """The endpoint of the experiment's own. What the API cannot change later is its identity, and holds its name."""
+    immutable = _immutable(subject, serving)
+    own_labels = {**subject.experiment.labels, **serving.labels}
+    protect = subject.experiment.protect or serving.protect
+    body: dict[str, Value] = {"display_name": subject.experiment.name, "labels": own_labels, **immutable}
+    return Resource(
+        address=subject.address(Role.ENDPOINT),
+        kind=NAME,
+        identity=identity_of("endpoint", immutable),
+        spec={"labels": own_labels, "protect": protect},
+        fields=subject.fields(Effect.LABEL),
+        body=body,
+        exclusive=True,
+        collides=True,
+        protect=protect,
+        source=subject.source,
+    )
 
 
 def endpoint_id(fleet: str, experiment: str) -> str:
@@ -104,6 +128,18 @@ def suspend(endpoint: LiveResource, deployments: tuple[LiveResource, ...]) -> tu
 def resume(endpoint: LiveResource) -> tuple[Call, ...]:
     """Let the next pass deploy again."""
     return (relabelled(endpoint, {}, drop=labels.SUSPENDED),)
+
+
+def _immutable(subject: Subject, serving: Serving) -> dict[str, Json]:
+    """A private network and a dedicated address exclude each other; the embedded Vertex AI has one address for all."""
+    immutable: dict[str, Json] = {}
+    if serving.network:
+        immutable["network"] = serving.network
+    elif not subject.target.local:
+        immutable["dedicated_endpoint_enabled"] = True
+    if serving.encryption_spec:
+        immutable["encryption_spec"] = {"kms_key_name": serving.encryption_spec.kms_key_name}
+    return immutable
 
 
 def _strangers(count: int) -> str:

@@ -12,13 +12,65 @@ from collections.abc import Mapping
 from reconciler.backends import labels, payloads
 from reconciler.backends.kind import Kind, Payload, existing, impossible, wanted
 from reconciler.backends.refs import resolved
+from reconciler.backends.subject import Subject, environment
 from reconciler.core.calls import Call, Scene
 from reconciler.core.changes import Change
 from reconciler.core.errors import LoraformError
-from reconciler.core.resources import SHORT, Json, LiveResource, Phase
+from reconciler.core.identity import canonical, identity_of
+from reconciler.core.resources import SHORT, Declared, Json, LiveResource, Phase, Ref, Resource, Role, Value
+from schemas.effects import Effect
+from schemas.serving import Serving
+from schemas.serving_spec import ServingSpec
 
 NAME = "model"
 _ALIAS = re.compile(rf"m-([0-9a-f]{{{SHORT}}})")
+
+
+PORT = 8080
+PREDICT, HEALTH = "/predict", "/health"
+SHARED_MEMORY_MB = 16 * 1024
+"""vLLM's workers talk through shared memory; Vertex AI's own default of 64 MB is too small."""
+DEPLOYMENT_TIMEOUT = "1800s"
+
+
+def desired(subject: Subject, serving: Serving, training: Resource) -> Resource:
+    """The model version that serves an experiment: one training's artifact in one container, told how to serve."""
+    image = subject.target.images["serve"]
+    identity = identity_of("model", {**subject.hashed(Effect.VERSION), "image": image}, [training.identity])
+    own_labels = {**subject.experiment.labels, **serving.labels}
+    return Resource(
+        address=subject.address(Role.MODEL),
+        kind=NAME,
+        identity=identity,
+        spec={"labels": own_labels},
+        fields={
+            **subject.fields(Effect.VERSION, Effect.LABEL),
+            "images.serve": Declared(image, str(Effect.VERSION)),
+        },
+        body=_body(subject, serving, training, own_labels),
+        depends_on=(training.address,),
+        protect=subject.experiment.protect or serving.protect,
+        source=subject.source,
+    )
+
+
+def serving_spec(subject: Subject, serving: Serving) -> ServingSpec:
+    """What the server is told."""
+    experiment = subject.experiment
+    return ServingSpec(
+        experiment=experiment.name,
+        form="full" if experiment.method == "full" or serving.form == "merged" else "adapter",
+        model=subject.model_source(),
+        rank=largest_rank(experiment.adapter.effective("r"), experiment.adapter.effective("rank_pattern")),
+        engine=dict(serving.engine),
+        generation=dict(serving.generation),
+    )
+
+
+def largest_rank(rank: Json, pattern: Json) -> int:
+    """The largest rank in an adapter: `r`, or a larger one in `rank_pattern`."""
+    ranks = [rank, *(pattern.values() if isinstance(pattern, Mapping) else [])]
+    return max((int(item) for item in ranks if isinstance(item, (int, float))), default=1)
 
 
 def model_id(fleet: str, experiment: str) -> str:
@@ -101,6 +153,29 @@ def update(change: Change, scene: Scene) -> tuple[Call, ...]:
 def delete(change: Change, scene: Scene) -> tuple[Call, ...]:
     """One DeleteModelVersion. The service refuses it for the default version; the planner keeps versions anyway."""
     return (Call("ModelService", "DeleteModelVersion", {"name": existing(change).name}, frozenset({"NOT_FOUND"})),)
+
+
+def _body(subject: Subject, serving: Serving, training: Resource, own_labels: Mapping[str, str]) -> Mapping[str, Value]:
+    spec = serving_spec(subject, serving).model_dump(mode="json")
+    container: dict[str, Value] = {
+        "image_uri": subject.target.images["serve"],
+        "args": ["--spec", canonical(spec)],
+        "env": environment(serving.env),
+        "ports": [{"container_port": PORT}],
+        "predict_route": PREDICT,
+        "health_route": HEALTH,
+        "shared_memory_size_mb": serving.shared_memory_size_mb or SHARED_MEMORY_MB,
+        "deployment_timeout": serving.deployment_timeout or DEPLOYMENT_TIMEOUT,
+    }
+    body: dict[str, Value] = {
+        "display_name": subject.experiment.name,
+        "artifact_uri": Ref(training.address, "artifact_uri"),
+        "container_spec": container,
+        "labels": {**own_labels, labels.TRAINED_BY: training.stamp},
+    }
+    if serving.encryption_spec:
+        body["encryption_spec"] = {"kms_key_name": serving.encryption_spec.kms_key_name}
+    return body
 
 
 def _parent(change: Change, scene: Scene) -> str:

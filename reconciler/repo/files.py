@@ -80,6 +80,18 @@ class Files:
         entry = self._entry("", full, path)
         return Content(relative, entry.sha256, False, (entry,))
 
+    def text(self, path: str) -> str:
+        """The text of a small file, as UTF-8. Raises Unreadable."""
+        place = self._inside(self.root / path, path)
+        try:
+            return place.read_bytes().decode("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise Unreadable(f"{path} cannot be read as a text: {error}", "save it as UTF-8") from error
+
+    def exists(self, path: str) -> bool:
+        """Whether there is something at `path`."""
+        return (self.root / path).exists()
+
     def save(self) -> None:
         """Write the memory of hashes, if there is one and it grew; a failure to write costs only time later."""
         if self._cache is None or not self._dirty:

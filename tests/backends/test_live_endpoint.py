@@ -32,7 +32,13 @@ def test_a_stamped_deployed_model_is_a_deployment_with_its_settings() -> None:
     _, deployment = LIVE(payload("endpoint-serving"), "acme")
 
     assert (deployment.address, deployment.name, deployment.stamp) == (DEPLOYMENT, f"{NAME}#4821906375", NEW)
-    assert deployment.spec == {"min_replica_count": 1, "max_replica_count": 3, "traffic": 100}
+    assert deployment.spec == {
+        "min_replica_count": 1,
+        "max_replica_count": 3,
+        "required_replica_count": 0,
+        "autoscaling_metric_specs": [],
+        "traffic": 100,
+    }
     assert str(deployment.outputs["model"]).endswith("models/lf-acme-support-bot@2")
 
 

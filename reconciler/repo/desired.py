@@ -1,0 +1,66 @@
+"""Experiments -> desired resources, through the backends, with everything that the repository itself must supply.
+
+Problems are collected, never raised. An experiment with an error has no resources: whoever plans must stop at an
+error, or the plan would take its live objects for removed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TypeAlias
+
+from reconciler.backends import custom_job, deployment, endpoint, model
+from reconciler.backends.subject import Subject
+from reconciler.core.errors import Diagnostic, Severity
+from reconciler.core.resources import Resource, Source
+from reconciler.core.target import Target
+from reconciler.repo.files import Files
+from reconciler.repo.inputs import inputs_of
+from reconciler.repo.limits import not_here, not_yet
+from schemas.effects import declared_fields
+from schemas.experiment import Experiment
+from schemas.project import Project
+
+Locate: TypeAlias = Callable[[str], Source]
+"""Where a manifest gives a field, by its dotted path; the manifest itself for an empty path."""
+
+
+def desired(
+    experiments: Iterable[tuple[Experiment, Locate]], project: Project, target: Target, files: Files
+) -> tuple[tuple[Resource, ...], tuple[Diagnostic, ...]]:
+    """The resources that git wants on `target`, by experiment and role, and what is in the way, by place."""
+    resources: list[Resource] = []
+    diagnostics: list[Diagnostic] = []
+    for experiment, locate in sorted(experiments, key=lambda item: item[0].name):
+        found, problems = _of_experiment(experiment, locate, project, target, files)
+        resources += found
+        diagnostics += problems
+    return tuple(resources), tuple(sorted(diagnostics, key=lambda item: (item.source, item.rule, item.message)))
+
+
+def resources_of(subject: Subject) -> tuple[Resource, ...]:
+    """The resources of one experiment: a training; where it serves, also its model, endpoint and deployment."""
+    training = custom_job.desired(subject)
+    serving = subject.experiment.serving
+    if serving is None:
+        return (training,)
+    version = model.desired(subject, serving, training)
+    address = endpoint.desired(subject, serving)
+    return training, version, address, deployment.desired(subject, serving, version, address, training)
+
+
+def _of_experiment(
+    experiment: Experiment, locate: Locate, project: Project, target: Target, files: Files
+) -> tuple[tuple[Resource, ...], list[Diagnostic]]:
+    inputs, unreadable = inputs_of(experiment, target, files)
+    diagnostics = [
+        Diagnostic(locate(path), "missing-file", problem.message, problem.remedy)
+        for path, problem in unreadable.items()
+    ]
+    diagnostics += [
+        Diagnostic(locate(limit.path), limit.rule, limit.message, limit.remedy, limit.severity)
+        for limit in (*not_yet(experiment), *not_here(experiment, project.policy, target, files))
+    ]
+    if any(item.severity is Severity.ERROR for item in diagnostics):
+        return (), diagnostics
+    return resources_of(Subject(experiment, target, declared_fields(experiment), locate(""), inputs)), diagnostics
