@@ -6,6 +6,7 @@ word is read from the body's `error.status`. Whether a call is tried again is de
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from reconciler.core.errors import CloudError, Conflict, NotFound, Retryable, Terminal
@@ -61,7 +62,9 @@ def translate(error: Exception, doing: str) -> CloudError:
     if isinstance(error, api.ServiceUnavailable) and not _answered(error):
         return Unreachable(f"{doing}: no connection: {error.message}", sent="failed to connect" not in str(error))
     if isinstance(error, api.GoogleAPICallError):
-        return from_answer(int(error.code or 0), _status(error), error.message or str(error), doing)
+        # Over REST the message begins with verb and URL, which `doing` has said already.
+        message = re.sub(r"^[A-Z]+ https?://\S+: ", "", error.message or str(error))
+        return from_answer(int(error.code or 0), _status(error), message, doing)
     if isinstance(error, api.RetryError):
         return Retryable(f"{doing}: {error}", status="DEADLINE_EXCEEDED", code=504)
     if isinstance(error, requests.RequestException | auth.TransportError | ConnectionError):

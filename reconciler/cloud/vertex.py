@@ -255,5 +255,5 @@ def _snake(method: str) -> str:
 
 
 def _doing(call: Call) -> str:
-    subject = call.request.get("name") or call.request.get("endpoint") or call.request.get("parent") or ""
-    return f"{call.method} {subject}".strip()
+    fields = (call.request.get(key) for key in ("name", "endpoint", "parent"))
+    return " ".join([call.method, *[field for field in fields if isinstance(field, str)][:1]])
