@@ -12,7 +12,6 @@ from schemas.model import Model
 from schemas.primitives import (
     PUBLIC_NAME,
     Block,
-    Count,
     Duration,
     EncryptionSpec,
     Env,
@@ -65,7 +64,7 @@ class Endpoint(Manifest):
     engine: Engine = Field(default_factory=Engine)
     generation: Generation = Field(default_factory=Generation)
     machine: Annotated[Machine, Effect.ROLL] = Machine()
-    min_replica_count: Annotated[Count, Effect.IN_PLACE] = 1
+    min_replica_count: Annotated[Positive, Effect.IN_PLACE] = 1
     max_replica_count: Annotated[Positive | None, Effect.IN_PLACE] = None
     autoscaling_metric_specs: Annotated[Tuple[AutoscalingMetric], Effect.IN_PLACE] = ()
     spot: Annotated[bool, Effect.ROLL] = False

@@ -10,9 +10,9 @@ from pydantic_core import PydanticCustomError
 from schemas import gate
 from schemas.effects import Effect
 from schemas.machine import Machine
-from schemas.primitives import Block, Positive, Tuple
+from schemas.primitives import METRIC, Block, Positive, Tuple
 
-Metric = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+Metric = Annotated[str, Field(pattern=METRIC)]
 
 
 class GateRule(Block):
@@ -28,7 +28,7 @@ def _rule(value: Any) -> Any:
     if isinstance(expression, str) and gate.parse(expression) is None:
         raise PydanticCustomError(
             "gate",
-            "`{text}` is no gate: write METRIC, one of <= >= < >, and a number or `champion` "
+            "`{text}` is no gate: write METRIC, one of <= >= < > ==, and a number or `champion` "
             "(`eval_loss <= 1.2`, `rouge_l >= champion - 0.01`)",
             {"text": expression},
         )

@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-_NUMBER = r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?"
+_UNSIGNED = r"(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _GATE = re.compile(
-    rf"\s*(?P<metric>[A-Za-z_][\w.]*)\s*(?P<operator><=|>=|<|>)\s*"
-    rf"(?:(?P<champion>champion)(?:\s*(?P<sign>[+-])\s*(?P<margin>{_NUMBER}))?|(?P<bound>{_NUMBER}))\s*"
+    rf"\s*(?P<metric>[a-z][a-z0-9_]*)\s*(?P<operator><=|>=|==|<|>)\s*"
+    rf"(?:(?P<bound>[-+]?{_UNSIGNED})|(?P<champion>champion)(?:\s*(?P<sign>[-+])\s*(?P<margin>{_UNSIGNED}))?)\s*"
 )
 ALWAYS = ("eval_loss", "eval_mean_token_accuracy", "train_loss", "perplexity")
 """Metrics that every run with `data.eval` has, beside those that the manifest names."""

@@ -213,6 +213,7 @@ def described(annotation: Any) -> tuple[list[str], list[Any]]:
 
 
 def of_literals(values: Iterable[Any]) -> tuple[list[str], list[Any]]:
+    """Texts and whole numbers are choices; a literal True or False makes it a bool."""
     kept = [value for value in values if isinstance(value, (str, int)) and not isinstance(value, bool)]
     names = [type(value).__name__ for value in kept]
     names += ["bool"] if any(isinstance(value, bool) for value in values) else []

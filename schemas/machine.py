@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from schemas.primitives import Block, Count, Positive
+from schemas.primitives import MACHINE, Block, Count, Positive
 
 Accelerator = Literal[
     "NVIDIA_TESLA_K80",
@@ -34,7 +34,7 @@ Accelerator = Literal[
 class Machine(Block):
     """Vertex AI's `MachineSpec`."""
 
-    machine_type: str = Field("n1-standard-4", pattern=r"^[a-z][a-z0-9-]*$", description="Such as g2-standard-12.")
+    machine_type: str = Field("n1-standard-4", pattern=MACHINE, description="Such as g2-standard-12.")
     accelerator_type: Accelerator | None = None
     accelerator_count: Count = Field(0, description="Accelerators of each replica.")
 
@@ -43,7 +43,7 @@ class TrainingMachine(Machine):
     """A worker pool: machines, how many of them, and their boot disks (`WorkerPoolSpec`, `DiskSpec`)."""
 
     replica_count: Positive = 1
-    boot_disk_type: str | None = Field(None, pattern=r"^[a-z][a-z0-9-]*$", description="pd-ssd, pd-standard, ...")
+    boot_disk_type: str | None = Field(None, pattern=MACHINE, description="pd-ssd, pd-standard, ...")
     boot_disk_size_gb: int | None = Field(None, ge=100, le=64_000)
 
     @property

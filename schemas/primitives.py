@@ -6,6 +6,7 @@ Everything is strict: what YAML says is what counts, and a text is never read as
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict
@@ -17,6 +18,37 @@ PUBLIC_NAME = r"^[A-Za-z0-9][A-Za-z0-9._@:/-]{0,127}$"
 LABEL_KEY = r"^[a-z][a-z0-9_-]{0,62}$"
 LABEL_VALUE = r"^[a-z0-9_-]{0,63}$"
 OWN_LABELS = "loraform-"
+
+
+SERVICE_ACCOUNT = r"^[^@\s]+@[^@\s]+\.gserviceaccount\.com$"
+SECRET_VERSION = r"^projects/[^/\s]+/secrets/[^/\s]+/versions/[^/\s]+$"
+NETWORK = r"^projects/[^/\s]+/global/networks/[^/\s]+$"
+BUCKET_URI = r"^gs://[a-z0-9][a-z0-9._-]+(/.*)?$"
+KMS_KEY = r"^projects/[^/\s]+/locations/[^/\s]+/keyRings/[^/\s]+/cryptoKeys/[^/\s]+$"
+TENSORBOARD = r"^projects/[^/\s]+/locations/[^/\s]+/tensorboards/[^/\s]+$"
+PROJECT = r"^[a-z][a-z0-9-]{4,28}[a-z0-9]$|^[0-9]+$|^[a-z.-]+:[a-z0-9-]+$"
+REGION = r"^[a-z]+-[a-z]+[0-9]+$"
+BUCKET = r"^[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]$"
+METRIC = r"^[a-z][a-z0-9_]*$"
+MACHINE = r"^[a-z][a-z0-9-]*$"
+
+PATTERNS: Mapping[str, tuple[str, str]] = {
+    NAME: ("name", "has 1 to 40 lower-case letters, digits and -, and starts with a letter"),
+    FLEET: ("name", "has 1 to 18 lower-case letters and digits, and starts with a letter"),
+    PUBLIC_NAME: ("name", "has up to 128 letters, digits and ._@:/-, and starts with a letter or digit"),
+    SERVICE_ACCOUNT: ("format", "looks like NAME@PROJECT.iam.gserviceaccount.com"),
+    SECRET_VERSION: ("format", "looks like projects/P/secrets/S/versions/V"),
+    NETWORK: ("format", "looks like projects/NUMBER/global/networks/NAME"),
+    BUCKET_URI: ("format", "looks like gs://BUCKET/FOLDER"),
+    KMS_KEY: ("format", "looks like projects/P/locations/L/keyRings/R/cryptoKeys/K"),
+    TENSORBOARD: ("format", "looks like projects/P/locations/L/tensorboards/T"),
+    PROJECT: ("format", "is the id or the number of a Google Cloud project"),
+    REGION: ("format", "is a region, such as europe-west4"),
+    BUCKET: ("format", "is the name of a bucket, without gs://"),
+    METRIC: ("format", "is a name of lower-case letters, digits and _"),
+    MACHINE: ("format", "is a name as Google Cloud writes it, such as g2-standard-12 or pd-ssd"),
+}
+"""What each pattern means: the rule that is broken, and the words that complete `<key> ...`."""
 
 
 class Block(BaseModel):
@@ -104,16 +136,16 @@ def _without_secrets(env: dict[str, str]) -> dict[str, str]:
 
 
 Env = Annotated[dict[str, str], AfterValidator(_without_secrets)]
-ServiceAccount = Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+\.gserviceaccount\.com$")]
-SecretVersion = Annotated[str, Field(pattern=r"^projects/[^/\s]+/secrets/[^/\s]+/versions/[^/\s]+$")]
-Network = Annotated[str, Field(pattern=r"^projects/[^/\s]+/global/networks/[^/\s]+$")]
-BucketUri = Annotated[str, Field(pattern=r"^gs://[a-z0-9][a-z0-9._-]+(/.*)?$")]
+ServiceAccount = Annotated[str, Field(pattern=SERVICE_ACCOUNT)]
+SecretVersion = Annotated[str, Field(pattern=SECRET_VERSION)]
+Network = Annotated[str, Field(pattern=NETWORK)]
+BucketUri = Annotated[str, Field(pattern=BUCKET_URI)]
 
 
 class EncryptionSpec(Block):
     """Vertex AI's `EncryptionSpec`."""
 
     kms_key_name: str = Field(
-        pattern=r"^projects/[^/\s]+/locations/[^/\s]+/keyRings/[^/\s]+/cryptoKeys/[^/\s]+$",
+        pattern=KMS_KEY,
         description="projects/P/locations/L/keyRings/R/cryptoKeys/K",
     )

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field
 
 from schemas.effects import Effect, Manifest
-from schemas.primitives import FLEET, Block, Count, Name, Tuple
+from schemas.primitives import BUCKET, FLEET, PROJECT, REGION, Block, Count, Name, Tuple
 
 LOCAL = "local"
 
@@ -17,9 +17,9 @@ class Target(Block):
     """A place where the fleet lives: a Vertex AI project and region with a bucket, or this machine."""
 
     kind: Literal["local", "cloud"] = "cloud"
-    project: str | None = Field(None, pattern=r"^[a-z][a-z0-9-]{4,28}[a-z0-9]$|^[0-9]+$|^[a-z.-]+:[a-z0-9-]+$")
-    region: str | None = Field(None, pattern=r"^[a-z]+-[a-z]+[0-9]+$")
-    bucket: str | None = Field(None, pattern=r"^[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]$", description="Without gs://.")
+    project: str | None = Field(None, pattern=PROJECT)
+    region: str | None = Field(None, pattern=REGION)
+    bucket: str | None = Field(None, pattern=BUCKET, description="Without gs://.")
     api_endpoint: str | None = Field(None, description="Another address of the API, as http://127.0.0.1:8080.")
 
 

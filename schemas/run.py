@@ -9,6 +9,7 @@ from pydantic import Field
 from schemas.effects import Effect
 from schemas.machine import TrainingMachine
 from schemas.primitives import (
+    TENSORBOARD,
     Block,
     Duration,
     EncryptionSpec,
@@ -45,9 +46,7 @@ class Run(Block):
     network: Annotated[Network | None, Effect.RUN] = None
     reserved_ip_ranges: Annotated[Tuple[str], Effect.RUN] = ()
     encryption_spec: Annotated[EncryptionSpec | None, Effect.RUN] = None
-    tensorboard: Annotated[str | None, Effect.RUN] = Field(
-        None, pattern=r"^projects/[^/\s]+/locations/[^/\s]+/tensorboards/[^/\s]+$"
-    )
+    tensorboard: Annotated[str | None, Effect.RUN] = Field(None, pattern=TENSORBOARD)
     enable_web_access: Annotated[bool, Effect.RUN] = False
     enable_dashboard_access: Annotated[bool, Effect.RUN] = False
     persistent_resource_id: Annotated[str | None, Effect.RUN] = None

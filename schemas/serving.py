@@ -11,7 +11,6 @@ from schemas.keys import Keys
 from schemas.machine import Machine
 from schemas.primitives import (
     Block,
-    Count,
     Duration,
     EncryptionSpec,
     Env,
@@ -65,7 +64,7 @@ class Serving(Block):
         "adapter", description="The adapter beside its base, or merged into a copy of it."
     )
     machine: Annotated[Machine, Effect.ROLL] = Machine()
-    min_replica_count: Annotated[Count, Effect.IN_PLACE] = 1
+    min_replica_count: Annotated[Positive, Effect.IN_PLACE] = 1
     max_replica_count: Annotated[Positive | None, Effect.IN_PLACE] = Field(
         None, description="min_replica_count if left out."
     )

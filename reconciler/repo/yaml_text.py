@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias, Union
 
 import yaml
-import yaml.cyaml
+from yaml._yaml import CParser
 
 Plain: TypeAlias = Union[bool, int, float, str, list["Plain"], dict[str, "Plain"], None]
 Step: TypeAlias = str | int
@@ -149,7 +149,7 @@ def _nested(spot: Spot) -> Problem:
 _PLAIN, _TEXT, _LIST, _MAP = "plain", "text", "list", "map"
 
 
-class _Parser(yaml.cyaml.CParser):
+class _Parser(CParser):
     """The C parser and composer with no resolver but ours: a scalar is plain or quoted, no more."""
 
     def __init__(self, text: str) -> None:

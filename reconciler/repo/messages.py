@@ -1,0 +1,341 @@
+"""Validation errors in the words of the person who wrote the manifest: the rule, what is wrong, and the way out.
+
+pydantic says what it could not accept; this module knows the vocabulary around it - the nearest valid key, the block
+that a key belongs to, today's name of a dropped one - and says nothing about where in a file it stands.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from functools import cache
+from typing import Any, NamedTuple, get_args
+
+from pydantic import BaseModel
+from pydantic_core import ErrorDetails
+
+from schemas import dropped, primitives
+from schemas.keys import OURS, Key, Keys, table
+
+Path = tuple[str | int, ...]
+NEAR = 0.6
+"""How alike two words must be (difflib's ratio) for one to be suggested for the other."""
+
+
+class Message(NamedTuple):
+    """One error: the path that it is about, whether the key or the value is at fault, and the words."""
+
+    path: Path
+    rule: str
+    text: str
+    remedy: str = ""
+    at_key: bool = False
+
+
+def explain(errors: Iterable[ErrorDetails], model: type[BaseModel]) -> Iterator[Message]:
+    """One message per mistake: the several errors of one value that fits no alternative are one mistake."""
+    seen: set[tuple[Path, str]] = set()
+    for error in errors:
+        message = _explained(error, model)
+        if (message.path, message.rule) not in seen:
+            seen.add((message.path, message.rule))
+            yield message
+
+
+def _explained(error: ErrorDetails, model: type[BaseModel]) -> Message:
+    path: Path = tuple(step for step in error["loc"] if step != "[key]")
+    if error["type"] == "extra_forbidden":
+        return _unknown(path, error["input"], model)
+    if error["type"] == "missing":
+        return _missing(path, model)
+    row = _row(path, model)
+    if row is not None:
+        key, depth = row
+        return _foreign(path[:depth], error, key)
+    return _own(path, error)
+
+
+def _unknown(path: Path, value: Any, model: type[BaseModel]) -> Message:
+    name, block = str(path[-1]), dotted(path[:-1])
+    where = f"`{block}`" if block else f"{_kind(model)} manifest"
+    owner = part_of(model, path[:-1])
+    if isinstance(owner, type) and issubclass(owner, Keys) and name in table()[owner.block].keys:
+        return Message(path, "set-by-loraform", f"`{dotted(path)}` is {OURS}", _OURS.get(name, "Delete it."), True)
+    text = f"unknown key `{name}` in {where}"
+    valid = keys_of(owner)
+    today = dropped.today(tuple(str(step) for step in path), value)
+    if today is not None and (today.path == "" or _exists(model, today.path)):
+        return Message(path, "dropped-name", text, _today(today), True)
+    homes = [home for home in _homes(model).get(name, ()) if home != block]
+    near = get_close_matches(name, valid, 1, NEAR)
+    if near and (not homes or get_close_matches(name, valid, 1, 0.85)):
+        return Message(path, "unknown-key", text, f"Did you mean `{near[0]}`?", True)
+    if homes:
+        place = " or ".join(f"`{home}`" if home else "the top level" for home in homes)
+        return Message(path, "unknown-key", text, f"It belongs under {place}.", True)
+    few = f"Its keys are {', '.join(valid)}." if 0 < len(valid) <= 16 else ""
+    return Message(path, "unknown-key", text, few, True)
+
+
+_OURS: Mapping[str, str] = {
+    "trust_remote_code": "Write it under `model`.",
+    "chat_template_path": "Write `chat_template` under `model`.",
+    "model_init_kwargs": "Write `attn_implementation` and the like under `model`.",
+    "revision": "Write it under `model`.",
+    "tokenizer": "Write it under `model`.",
+    "hf_token": "Name the secret in `model.token_secret`.",
+    "hub_token": "Name the secret in `model.token_secret`.",
+    "enable_lora": "It follows from `serving.form`.",
+    "max_lora_rank": "It follows from `adapter.r`, or from the capacity of a shared endpoint.",
+    "max_loras": "It is the capacity of a shared endpoint.",
+    "max_cpu_loras": "It is the capacity of a shared endpoint.",
+    "use_cpu": "Delete it: the trainer uses what the machine has.",
+}
+
+
+def _today(today: dropped.Today) -> str:
+    if not today.path:
+        return f"Delete it: {today.note}."
+    block, _, key = today.path.rpartition(".")
+    written = f"`{key}: {shown(today.value)}`" if today.value is not None else f"`{key}`"
+    note = f" ({today.note})" if today.note else ""
+    return f"Today it is `{today.path}`: write {written}{f' under `{block}`' if block else ''}{note}."
+
+
+def _missing(path: Path, model: type[BaseModel]) -> Message:
+    owner = part_of(model, path[:-1])
+    help_text = ""
+    if isinstance(owner, type) and issubclass(owner, BaseModel):
+        found = next((item for name, item in owner.model_fields.items() if (item.alias or name) == path[-1]), None)
+        help_text = (found.description if found is not None else None) or ""
+    return Message(path, "missing-key", f"`{dotted(path)}` is missing", help_text)
+
+
+def _foreign(path: Path, error: ErrorDetails, key: Key) -> Message:
+    """An error in a key of a foreign vocabulary: the table says what the key takes."""
+    value = error["input"]
+    takes = " or ".join(_in_words(part) for part in _parts(key.type))
+    if key.choices and "str" in key.type:
+        takes = f"one of {', '.join(str(choice) for choice in key.choices)}"
+        near = get_close_matches(str(value), [str(choice) for choice in key.choices], 1, NEAR)
+        remedy = f"Did you mean `{near[0]}`?" if near and isinstance(value, str) else _way_out(value, key.type)
+        return Message(path, "value", f"`{dotted(path)}` takes {takes}; this is {shown(value)}", remedy)
+    return Message(
+        path, "type", f"`{dotted(path)}` takes {takes}; this is {described(value)}", _way_out(value, key.type)
+    )
+
+
+def _own(path: Path, error: ErrorDetails) -> Message:
+    """An error in a key of ours."""
+    kind, value, context = error["type"], error["input"], error.get("ctx", {})
+    name = f"`{dotted(path)}`" if path else "the manifest"
+    if kind in _TYPES:
+        words, plain = _TYPES[kind]
+        return Message(path, "type", f"{name} takes {words}; this is {described(value)}", _way_out(value, plain))
+    if kind == "literal_error":
+        choices = re.findall(r"'([^']*)'", str(context.get("expected", "")))
+        near = get_close_matches(str(value).lower(), [choice.lower() for choice in choices], 1, NEAR)
+        found = next((choice for choice in choices if near and choice.lower() == near[0]), None)
+        remedy = f"Did you mean `{found}`?" if found else ""
+        listed = ", ".join(choices) or str(context.get("expected"))
+        one_of = f"one of {listed}" if len(choices) != 1 else f"`{listed}`"
+        return Message(path, "value", f"{name} takes {one_of}; this is {shown(value)}", remedy)
+    if kind == "string_pattern_mismatch":
+        return _pattern(path, value, str(context.get("pattern", "")))
+    if kind in _RANGES:
+        bound = next(iter(context.values()), "")
+        return Message(path, "range", f"{name} must be {_RANGES[kind].format(bound)}; this is {shown(value)}")
+    if kind in ("string_too_short", "too_short"):
+        return Message(path, "empty", f"{name} is empty")
+    if kind == "string_too_long":
+        return Message(path, "length", f"{name} is longer than {context.get('max_length')} characters")
+    at = next(
+        (context[word] for word in ("name", "key") if isinstance(value, dict) and context.get(word) in value), None
+    )
+    return Message((*path, at) if at is not None else path, kind, error["msg"], _CUSTOM.get(kind, ""), at is not None)
+
+
+_CUSTOM: Mapping[str, str] = {
+    "secret-in-env": "Put it into Secret Manager and name it in `model.token_secret`.",
+    "own-label": "Choose another key.",
+}
+
+_TYPES: Mapping[str, tuple[str, str]] = {
+    "int_type": ("a whole number", "int"),
+    "int_from_float": ("a whole number", "int"),
+    "float_type": ("a number", "float"),
+    "bool_type": ("true or false", "bool"),
+    "string_type": ("a text", "str"),
+    "dict_type": ("a mapping", "map"),
+    "model_type": ("a mapping", "map"),
+    "model_attributes_type": ("a mapping", "map"),
+    "list_type": ("a list", "list"),
+    "tuple_type": ("a list", "list"),
+}
+_RANGES: Mapping[str, str] = {
+    "greater_than_equal": "at least {}",
+    "greater_than": "above {}",
+    "less_than_equal": "at most {}",
+    "less_than": "below {}",
+}
+
+
+def _pattern(path: Path, value: Any, pattern: str) -> Message:
+    rule, words = primitives.PATTERNS.get(pattern, ("format", f"must match {pattern}"))
+    remedy = ""
+    if pattern == primitives.NAME:
+        plain = re.sub(r"[^a-z0-9]+", "-", str(value).lower()).strip("-")[:40].strip("-")
+        remedy = f"`{plain}` would do." if re.fullmatch(primitives.NAME, plain) else ""
+    if pattern == primitives.FLEET:
+        plain = re.sub(r"[^a-z0-9]+", "", str(value).lower()).lstrip("0123456789")[:18]
+        remedy = f"`{plain}` would do." if plain else ""
+    if path == ("name",):
+        rule = "name"
+    return Message(path, rule, f"`{dotted(path)}` {words}; this is {shown(value)}", remedy)
+
+
+def _way_out(value: Any, wanted: str) -> str:
+    if value is None:
+        return "There is nothing after the colon: give a value, or delete the line."
+    if isinstance(value, str) and "bool" in wanted and value.lower() in _YES | _NO:
+        return f"YAML 1.2 knows true and false: write `{str(value.lower() in _YES).lower()}`."
+    if (
+        isinstance(value, str)
+        and ("int" in wanted or "float" in wanted)
+        and re.fullmatch(r"[-+]?[\d.]+(e-?\d+)?", value)
+    ):
+        return "Write it without quotes."
+    if isinstance(value, (bool, int, float)) and "str" in wanted:
+        return f'Put it in quotes: "{shown(value)}".'
+    if isinstance(value, float) and wanted == "int" and value.is_integer():
+        return f"Write {int(value)}."
+    return ""
+
+
+_YES = frozenset({"yes", "on", "y", "true"})
+_NO = frozenset({"no", "off", "n", "false"})
+_WORDS: Mapping[str, str] = {
+    "int": "a whole number",
+    "float": "a number",
+    "str": "a text",
+    "bool": "true or false",
+    "null": "null",
+    "map": "a mapping",
+    "any": "any value",
+}
+
+
+def _parts(text: str) -> Sequence[str]:
+    return re.sub(r"\[[^\]]*\]+", lambda match: match[0].replace("|", "/"), text).split("|")
+
+
+def _in_words(part: str) -> str:
+    if part.startswith("list["):
+        return f"a list of {_plural(part[5:-1])}"
+    return "a mapping" if part.startswith("map") else _WORDS[part]
+
+
+def _plural(part: str) -> str:
+    return {"int": "whole numbers", "float": "numbers", "str": "texts"}.get(part, "values")
+
+
+def described(value: Any) -> str:
+    """What a value is, as a person would say it."""
+    if value is None:
+        return "empty"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (int, float)):
+        return f"the number {value}"
+    if isinstance(value, str):
+        return f"the text {shown(value)}"
+    return "a list" if isinstance(value, (list, tuple)) else "a mapping"
+
+
+def shown(value: Any) -> str:
+    """A value as it would stand in a manifest, cut at 60 characters."""
+    if value is None:
+        return "empty"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (list, tuple)):
+        text = f"[{', '.join(shown(item) for item in value)}]"
+    else:
+        text = repr(value) if isinstance(value, str) and (value == "" or not value.isprintable()) else str(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def dotted(path: Sequence[str | int]) -> str:
+    """`("evaluation", "gate", 0)` as `evaluation.gate[0]`."""
+    text = ""
+    for step in path:
+        text += f"[{step}]" if isinstance(step, int) else f".{step}"
+    return text.removeprefix(".")
+
+
+def part_of(model: type[BaseModel], path: Sequence[str | int]) -> type | None:
+    """The class of the block at a path: a pydantic model, a `Keys`, or None where there is no such block."""
+    part: type | None = model
+    for step in path:
+        if part is None or not issubclass(part, BaseModel):
+            return None
+        part = _parts_of(part).get(str(step))
+    return part
+
+
+def keys_of(owner: type | None) -> list[str]:
+    """The keys that a person may write in a block."""
+    if owner is None:
+        return []
+    if issubclass(owner, Keys):
+        rows = table()[owner.block].keys
+        return sorted([*(key for key, row in rows.items() if row.effect != OURS), *owner.own])
+    return [item.alias or name for name, item in owner.model_fields.items()] if issubclass(owner, BaseModel) else []
+
+
+@cache
+def _parts_of(model: type[BaseModel]) -> Mapping[str, type | None]:
+    return {item.alias or name: _block(item.annotation) for name, item in model.model_fields.items()}
+
+
+def _block(annotation: Any) -> type | None:
+    if isinstance(annotation, type) and issubclass(annotation, (BaseModel, Keys)):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _block(part)) is not None), None)
+
+
+def _exists(model: type[BaseModel], path: str) -> bool:
+    block, _, key = path.rpartition(".")
+    return key in keys_of(part_of(model, block.split(".") if block else ()))
+
+
+@cache
+def _homes(model: type[BaseModel]) -> Mapping[str, tuple[str, ...]]:
+    """Every key of the manifest with the blocks that have it."""
+    homes: dict[str, list[str]] = {}
+    todo: list[tuple[str, type]] = [("", model)]
+    while todo:
+        block, owner = todo.pop(0)
+        for key in keys_of(owner):
+            homes.setdefault(key, []).append(block)
+        if issubclass(owner, BaseModel):
+            parts = ((key, part) for key, part in _parts_of(owner).items() if part is not None)
+            todo += [(f"{block}.{key}" if block else key, part) for key, part in parts]
+    return {key: tuple(blocks) for key, blocks in homes.items()}
+
+
+def _row(path: Path, model: type[BaseModel]) -> tuple[Key, int] | None:
+    """The row of the table that a path lies in, and how many steps lead to it."""
+    for depth in range(1, len(path)):
+        owner = part_of(model, path[:depth])
+        if owner is not None and issubclass(owner, Keys):
+            name = str(path[depth])
+            row = owner.own[name][1] if name in owner.own else table()[owner.block].keys.get(name)
+            return (row, depth + 1) if row is not None else None
+    return None
+
+
+def _kind(model: type[BaseModel]) -> str:
+    name = model.__name__
+    return f"an {name}" if name[0] in "AEIO" else f"a {name}"
