@@ -1,0 +1,81 @@
+"""`python -m images.train --spec JSON | --spec-file PATH [--out DIR]`: train what a `TrainingSpec` says.
+
+The artifact goes to `AIP_MODEL_DIR` (set by Vertex AI), else to `--out`, else beside the run record. Standard output
+holds the events of `progress.py`; the exit code is that of the failure's class (`failures.py`), 0 for a trained model,
+also one that had been trained before, 1 for a fault of this program.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from types import FrameType
+
+from images.train.base import is_hub_id
+from images.train.failures import Interrupted, SpecInvalid, TrainingFailed
+from images.train.progress import Progress
+from images.train.storage import Storage
+from schemas.training_spec import TrainingSpec
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run, and turn every foreseen failure into one line and an exit code."""
+    parser = argparse.ArgumentParser(prog="python -m images.train", description=__doc__)
+    given = parser.add_mutually_exclusive_group(required=True)
+    given.add_argument("--spec", help="the training spec as JSON")
+    given.add_argument("--spec-file", help="a local path or gs:// address of the spec")
+    parser.add_argument("--out", help="the artifact's folder where AIP_MODEL_DIR is not set")
+    asked = parser.parse_args(argv)
+    progress, storage = Progress(sys.stdout), Storage()
+    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGINT, _interrupt)
+    try:
+        spec = _spec(asked.spec, asked.spec_file, storage)
+        _prepare_environment(spec)
+        from images.train.run import run
+
+        run(spec, os.environ.get("AIP_MODEL_DIR") or asked.out, progress, storage, os.environ)
+    except TrainingFailed as failed:
+        progress.say("failed", cause=failed.cause, exit_code=failed.exit_code, message=str(failed))
+        progress.error(str(failed))
+        return failed.exit_code
+    return 0
+
+
+def _spec(text: str | None, file: str | None, storage: Storage) -> TrainingSpec:
+    from pydantic import ValidationError
+
+    if text is None:
+        assert file is not None
+        found = storage.read(file)
+        if found is None:
+            raise SpecInvalid(f"{file} is not there", "Check --spec-file.")
+        text = found.content.decode("utf-8", "replace")
+    try:
+        return TrainingSpec.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the spec"
+        raise SpecInvalid(
+            f"{where}: {first['msg']}", "The spec must be a schemas.training_spec.TrainingSpec."
+        ) from error
+
+
+def _prepare_environment(spec: TrainingSpec) -> None:
+    """What the libraries read when they are first imported."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    named = [spec.model.base] + ([spec.model.tokenizer] if spec.model.tokenizer else [])
+    if not any(is_hub_id(name) for name in named):
+        os.environ["HF_HUB_OFFLINE"] = "1"
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise Interrupted(f"Interrupted by {signal.Signals(number).name}", "Run again; nothing was recorded.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,178 @@
+"""The training itself: trl's SFTTrainer on ready rows, told step by step, stopped when the lock is lost.
+
+What the libraries raise is translated here: memory that is too small, a loss that is no number.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from images.train.dataset import Rows
+from images.train.failures import Diverged, OutOfMemory
+from images.train.masks import IGNORED, Encoded
+from images.train.progress import Progress
+
+FEW_STEPS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A finished training. `seconds` is from the first to the last step; `metrics` are the final losses."""
+
+    trainer: Any
+    metrics: dict[str, float]
+    steps: int
+    effective_batch: int
+    seconds: float
+
+
+def expected_steps(rows: int, training: dict[str, Any]) -> int:
+    """Optimiser steps of an unpacked run on one device, from trl's keys."""
+    if int(training.get("max_steps", -1)) > 0:
+        return int(training["max_steps"])
+    batches = math.ceil(rows / int(training.get("per_device_train_batch_size", 8)))
+    each = math.ceil(batches / int(training.get("gradient_accumulation_steps", 1)))
+    return math.ceil(each * float(training.get("num_train_epochs", 3)))
+
+
+def fit(
+    model: Any, tokenizer: Any, rows: Rows, config: Any, peft_config: Any, progress: Progress, check: Callable[[], None]
+) -> Fitted:
+    """Train, then evaluate the loss. `check` is called after every step and may raise to stop."""
+    from transformers import PrinterCallback
+    from trl import SFTTrainer
+
+    with _translated():
+        trainer = SFTTrainer(
+            model=model,
+            args=config,
+            train_dataset=_dataset(rows.train),
+            eval_dataset=_dataset(rows.eval) if rows.eval else None,
+            processing_class=tokenizer,
+            peft_config=peft_config,
+        )
+        trainer.remove_callback(PrinterCallback)
+        trainer.add_callback(_teller(progress, check))
+        if config.use_cpu:
+            _keep_adapters_precise(trainer.model)
+        batch = config.per_device_train_batch_size * config.gradient_accumulation_steps * config.world_size
+        steps = _tell_size(trainer, rows, batch, progress)
+        progress.say("phase", phase="training")
+        started = time.monotonic()
+        result = trainer.train()
+        seconds = time.monotonic() - started
+        metrics = {"train_loss": float(result.metrics["train_loss"])}
+        if rows.eval:
+            scored = trainer.evaluate()
+            metrics |= {key: float(scored[key]) for key in ("eval_loss", "eval_mean_token_accuracy") if key in scored}
+    for name, value in metrics.items():
+        if not math.isfinite(value):
+            raise _diverged(name)
+    return Fitted(trainer, metrics, steps, batch, seconds)
+
+
+def _dataset(rows: Sequence[Encoded]) -> Any:
+    from datasets import Dataset
+
+    return Dataset.from_dict(
+        {
+            "input_ids": [list(row.input_ids) for row in rows],
+            "labels": [list(row.labels) for row in rows],
+        }
+    )
+
+
+def _tell_size(trainer: Any, rows: Rows, batch: int, progress: Progress) -> int:
+    config = trainer.args
+    sequences = len(trainer.train_dataset)
+    steps = expected_steps(sequences, config.to_dict())
+    progress.say(
+        "data",
+        train_rows=len(rows.train),
+        eval_rows=len(rows.eval),
+        train_tokens=rows.tokens,
+        learnt_tokens=sum(label != IGNORED for row in rows.train for label in row.labels),
+        longest_row=rows.longest,
+        sequences=sequences,
+        effective_batch=batch,
+        steps=steps,
+        epochs=float(config.num_train_epochs),
+    )
+    if steps < FEW_STEPS:
+        progress.note(f"only {steps} optimiser steps: more epochs or a smaller batch may be wanted")
+    return steps
+
+
+def _keep_adapters_precise(model: Any) -> None:
+    """On a CPU bfloat16 saves no time and costs precision: undo trl's cast of QLoRA's adapters."""
+    import torch
+
+    for parameter in model.parameters():
+        if parameter.requires_grad and parameter.dtype == torch.bfloat16:
+            parameter.data = parameter.data.to(torch.float32)
+
+
+def _teller(progress: Progress, check: Callable[[], None]) -> Any:
+    """A trainer callback that turns the trainer's logs into events."""
+    from transformers import TrainerCallback
+
+    began: list[float] = []
+
+    def on_train_begin(_: Any, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        began.append(time.monotonic())
+
+    def on_step_end(_: Any, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        check()
+
+    def on_log(_: Any, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
+        if not logs or "loss" not in logs:
+            return
+        loss = float(logs["loss"])
+        if not math.isfinite(loss):
+            raise _diverged(f"The training loss at step {state.global_step}")
+        spent = time.monotonic() - began[-1]
+        left = spent / max(1, state.global_step) * (state.max_steps - state.global_step)
+        progress.say(
+            "step",
+            step=state.global_step,
+            steps=state.max_steps,
+            epoch=float(state.epoch or 0.0),
+            loss=loss,
+            learning_rate=logs.get("learning_rate"),
+            seconds=round(spent, 3),
+            eta_seconds=round(left, 1),
+        )
+
+    heard = {"on_train_begin": on_train_begin, "on_step_end": on_step_end, "on_log": on_log}
+    return type("Teller", (TrainerCallback,), heard)()
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    import torch
+
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise _too_small() from error
+    except RuntimeError as error:
+        if "can't allocate memory" in str(error) or "out of memory" in str(error):
+            raise _too_small() from error
+        raise
+
+
+def _too_small() -> OutOfMemory:
+    return OutOfMemory(
+        "Out of memory",
+        "Lower per_device_train_batch_size (and raise gradient_accumulation_steps), lower max_length, use method: "
+        "qlora, or choose a larger machine.",
+    )
+
+
+def _diverged(what: str) -> Diverged:
+    return Diverged(f"{what} is not a number: the training diverged", "Lower learning_rate, or add warmup_steps.")

@@ -1,0 +1,65 @@
+"""Tokenizer and base model from a local folder, as training wants them: template, stop tokens, dtype, quantisation."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from images.train.failures import ModelNotFound
+from images.train.settings import Hardware
+from schemas.training_spec import ModelSource
+
+
+def load_tokenizer(folder: Path, source: ModelSource) -> Any:
+    """The fast tokenizer in `folder`, with the spec's chat template if it gives one."""
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=source.trust_remote_code)
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelNotFound(
+            f"{source.tokenizer or source.base} has no tokenizer that transformers can load ({_line(error)})",
+            "Check the folder, or name another one in model.tokenizer.",
+        ) from error
+    if source.chat_template is not None:
+        tokenizer.chat_template = source.chat_template
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def stop_ids(folder: Path, tokenizer: Any) -> tuple[int, ...]:
+    """The tokens that may end an answer: the tokenizer's EOS and those of the base's generation_config.json."""
+    stops = [] if tokenizer.eos_token_id is None else [int(tokenizer.eos_token_id)]
+    try:
+        named = json.loads((folder / "generation_config.json").read_text(encoding="utf-8")).get("eos_token_id")
+    except (OSError, ValueError):
+        named = None
+    stops += named if isinstance(named, list) else [named] if isinstance(named, int) else []
+    return tuple(dict.fromkeys(stops))
+
+
+def load_model(folder: Path, source: ModelSource, hardware: Hardware, quantization: Any, *, full: bool) -> Any:
+    """The causal language model in `folder`. In full fine-tuning the weights are kept in float32."""
+    import torch
+    from transformers import AutoModelForCausalLM
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    wanted: dict[str, Any] = {"dtype": torch.float32 if full else getattr(torch, hardware.dtype)}
+    if quantization is not None:
+        wanted |= {"quantization_config": quantization, "device_map": {"": 0 if not hardware.cpu else "cpu"}}
+    if source.attn_implementation is not None:
+        wanted["attn_implementation"] = source.attn_implementation
+    try:
+        return AutoModelForCausalLM.from_pretrained(folder, trust_remote_code=source.trust_remote_code, **wanted)
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        raise ModelNotFound(
+            f"{source.base} cannot be loaded as a causal language model ({_line(error)})",
+            "Check that it holds config.json and safetensors of an architecture that transformers knows.",
+        ) from error
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]

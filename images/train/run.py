@@ -1,0 +1,151 @@
+"""One training run from spec to record. The order is the law: record, lock, rows, model, training, artifact, record.
+
+Whatever can fail cheaply fails first: a run that exists already or is a duplicate ends before anything heavy is
+imported, a bad row before the model is loaded.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from images.train import record as records
+from images.train.base import locate, locate_tokenizer
+from images.train.dataset import Raw, prepare, read_files, sample
+from images.train.evaluation import known_metrics
+from images.train.failures import SpecInvalid
+from images.train.lock import Lock, take, this_process
+from images.train.progress import Progress
+from images.train.settings import reading
+from images.train.storage import Storage
+from schemas.run_record import Counts, RunRecord
+from schemas.training_spec import TrainingSpec
+
+
+def run(spec: TrainingSpec, folder: str | None, progress: Progress, storage: Storage, env: Mapping[str, str]) -> None:
+    """Train what `spec` says unless its run record exists; `folder` is where the artifact goes.
+
+    Raises `TrainingFailed` with the cause and the remedy.
+    """
+    started = progress.clock()
+    found, generation = records.find(storage, spec.output.record)
+    if found is not None and not found.pruned:
+        progress.note(f"{spec.output.record} exists: this identity is trained already")
+        progress.say(
+            "done",
+            record=spec.output.record,
+            artifact_uri=found.artifact_uri,
+            artifact_digest=found.artifact_digest,
+            seconds=progress.clock() - started,
+            reused=True,
+        )
+        return
+    wanted = known_metrics(spec.metrics, spec.data.eval is not None, spec.data.format)
+    target = (folder or spec.output.record.removesuffix(".json") + "/model").rstrip("/")
+    job = env.get("CLOUD_ML_JOB_ID", "")
+    with take(storage, spec.output.lock, this_process(job, spec.attempt)) as lock:
+        progress.say("phase", phase="data")
+        raw = read_files(storage, spec.data)
+        record = _train(spec, target, raw, wanted, lock, progress, storage, env, started)
+        lock.check()
+        records.write(storage, spec.output.record, record, expected=generation)
+    progress.say(
+        "done",
+        record=spec.output.record,
+        artifact_uri=record.artifact_uri,
+        artifact_digest=record.artifact_digest,
+        seconds=progress.clock() - started,
+        reused=False,
+    )
+
+
+def _train(
+    spec: TrainingSpec,
+    target: str,
+    raw: Raw,
+    wanted: tuple[str, ...],
+    lock: Lock,
+    progress: Progress,
+    storage: Storage,
+    env: Mapping[str, str],
+    started: float,
+) -> RunRecord:
+    base = locate(spec.model, storage, progress, env)
+    from images.train.artifact import write_artifact
+    from images.train.evaluation import predict, score
+    from images.train.fitting import expected_steps, fit
+    from images.train.loading import load_model, load_tokenizer, stop_ids
+    from images.train.settings import look_at_hardware, lora_config, quantization_config, sft_config
+
+    tokenizer = load_tokenizer(locate_tokenizer(spec.model, base, storage, progress, env), spec.model)
+    stops = stop_ids(base, tokenizer)
+    rows = prepare(raw, spec.data.format, tokenizer, stops, reading(spec), progress)
+    shown = sample(rows.train[0], tokenizer)
+    progress.say("sample", **shown)
+
+    progress.say("phase", phase="model")
+    hardware = look_at_hardware(env)
+    progress.say(
+        "start",
+        experiment=spec.experiment,
+        identity=spec.identity,
+        attempt=spec.attempt,
+        method=spec.method,
+        device=f"{hardware.device} ({hardware.name})",
+        dtype=hardware.dtype,
+        threads=hardware.threads,
+    )
+    with tempfile.TemporaryDirectory(prefix="loraform-train-") as scratch:
+        steps = expected_steps(len(rows.train), spec.training)
+        config = sft_config(spec, hardware, f"{scratch}/checkpoints", steps, progress)
+        adapter = lora_config(spec)
+        quantization = quantization_config(spec, hardware)
+        model = load_model(base, spec.model, hardware, quantization, full=spec.method == "full")
+        fitted = fit(model, tokenizer, rows, config, adapter, progress, lock.check)
+        metrics = dict(fitted.metrics)
+        predictions = []
+        if wanted:
+            progress.say("phase", phase="evaluation")
+            limit = spec.generation.get("max_tokens")
+            predictions = predict(fitted.trainer.model, tokenizer, rows.eval, stops, limit)
+            if not predictions:
+                raise SpecInvalid("no eval row has a prompt that can be asked", "Drop evaluation.metrics.")
+            metrics |= score(predictions, wanted)
+        metrics = {name: round(value, 6) for name, value in metrics.items() if math.isfinite(value)}
+        progress.say("metrics", **metrics)
+        progress.say("phase", phase="artifact")
+        lock.check()
+        out = Path(scratch) / "artifact"
+        out.mkdir()
+        digest = write_artifact(out, fitted.trainer.model, tokenizer, spec, stops, metrics, predictions)
+        storage.upload_folder(out, target)
+    return RunRecord(
+        fleet=spec.fleet,
+        experiment=spec.experiment,
+        identity=spec.identity,
+        attempt=spec.attempt,
+        method=spec.method,
+        job=env.get("CLOUD_ML_JOB_ID", ""),
+        artifact_uri=target,
+        artifact_digest=digest,
+        base=spec.model.base,
+        revision=spec.model.revision,
+        metrics=metrics,
+        data=raw.read,
+        counts=Counts(
+            train_rows=len(rows.train),
+            eval_rows=len(rows.eval),
+            train_tokens=rows.tokens,
+            effective_batch=fitted.effective_batch,
+            optimizer_steps=fitted.steps,
+        ),
+        versions=records.versions(),
+        started=records.timestamp(started),
+        finished=records.timestamp(progress.clock()),
+        train_seconds=round(fitted.seconds, 3),
+        commit=spec.provenance.commit,
+        plan=spec.provenance.plan,
+        sample=shown,
+    )

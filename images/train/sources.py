@@ -1,0 +1,137 @@
+"""Bytes to numbered records: JSONL, JSON, CSV and Parquet, by the file name's ending (anything else is JSONL).
+
+A record that cannot be read becomes a `BadRow` with file, line and reason; all others are still read. What a record
+means is decided in `rows.py`.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from images.train.failures import DataInvalid, StorageFailed
+from images.train.storage import Storage, split_generation
+from schemas.run_record import DataRead
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class BadRow:
+    """A row that cannot be trained on. `line` counts from 1: lines of text files, rows of Parquet and JSON."""
+
+    file: str
+    line: int
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One JSON object of a data file and where it stands."""
+
+    file: str
+    line: int
+    value: dict[str, Any]
+
+
+def read_records(storage: Storage, uri: str) -> tuple[list[Record], list[BadRow], DataRead]:
+    """Everything in the file at `uri`, what is wrong with it, and which version of it was read."""
+    found = storage.read(uri)
+    if found is None:
+        raise StorageFailed(f"{uri} is not there", "Check data.train and data.eval, and that generation still exists.")
+    address, _ = split_generation(uri)
+    file = address.rsplit("/", 1)[-1]
+    records: list[Record] = []
+    bad: list[BadRow] = []
+    for line, value in _values(file, found.content):
+        if isinstance(value, dict):
+            records.append(Record(file, line, value))
+        else:
+            bad.append(BadRow(file, line, value))
+    if not records and not bad:
+        raise DataInvalid(f"{uri} has no rows", "Put at least one row into it.")
+    generation = found.generation if address.startswith("gs://") else None
+    return records, bad, DataRead(uri=address, generation=generation, crc32c=found.crc32c, rows=len(records))
+
+
+def _values(file: str, content: bytes) -> Iterator[tuple[int, dict[str, Any] | str]]:
+    """(line, record) or (line, reason)."""
+    ending = Path(file).suffix.lower()
+    if ending == ".parquet":
+        return _parquet(content)
+    if ending == ".json":
+        return _json(content)
+    if ending == ".csv":
+        return _csv(content)
+    return _jsonl(content)
+
+
+def _jsonl(content: bytes) -> Iterator[tuple[int, dict[str, Any] | str]]:
+    for number, line in enumerate(content.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
+        if line.strip():
+            yield number, _object(line)
+
+
+def _object(line: bytes) -> dict[str, Any] | str:
+    try:
+        value = json.loads(line.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        return f"not UTF-8 at byte {error.start + 1}"
+    except json.JSONDecodeError as error:
+        return f"not JSON: {error.msg} at column {error.colno}"
+    except RecursionError:
+        return "nested too deeply"
+    return value if isinstance(value, dict) else f"a JSON object is wanted, not {_kind(value)}"
+
+
+def _json(content: bytes) -> Iterator[tuple[int, dict[str, Any] | str]]:
+    try:
+        rows = json.loads(content.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        yield 1, f"not UTF-8 at byte {error.start + 1}"
+        return
+    except json.JSONDecodeError as error:
+        yield error.lineno, f"not JSON: {error.msg} at column {error.colno} (one object per line is `.jsonl`)"
+        return
+    if not isinstance(rows, list):
+        yield 1, f"a JSON array of objects is wanted, not {_kind(rows)}"
+        return
+    for number, row in enumerate(rows, 1):
+        yield number, row if isinstance(row, dict) else f"a JSON object is wanted, not {_kind(row)}"
+
+
+def _csv(content: bytes) -> Iterator[tuple[int, dict[str, Any] | str]]:
+    try:
+        reader = csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
+        for row in reader:
+            if None in row or None in row.values():
+                yield reader.line_num, f"as many columns as the header ({len(reader.fieldnames or ())}) are wanted"
+            else:
+                yield reader.line_num, dict(row)
+    except UnicodeDecodeError as error:
+        yield 1, f"not UTF-8 at byte {error.start + 1}"
+    except csv.Error as error:
+        yield reader.line_num, f"not CSV: {error}"
+
+
+def _parquet(content: bytes) -> Iterator[tuple[int, dict[str, Any] | str]]:
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        rows = pyarrow.parquet.read_table(pyarrow.BufferReader(content)).to_pylist()
+    except pyarrow.ArrowException as error:
+        yield 1, f"not Parquet: {str(error).splitlines()[0]}"
+        return
+    yield from enumerate(rows, 1)
+
+
+def _kind(value: object) -> str:
+    names = {list: "an array", str: "a string", bool: "a boolean", int: "a number", float: "a number"}
+    return "null" if value is None else names.get(type(value), "an object")
