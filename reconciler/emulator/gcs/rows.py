@@ -1,0 +1,134 @@
+"""Rows of the catalogue as values and back: every SQL statement about buckets and objects is here.
+
+Decides nothing: the functions take a connection that `catalogue.py` lent, inside a transaction or not.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Generator
+from typing import Any
+
+from reconciler.emulator.gcs.records import Bucket, Settings, StoredObject
+
+_BUCKET = (
+    "name, project, project_number, generation, metageneration, created, updated, settings, policy, policy_revision"
+)
+_OBJECT = (
+    "bucket, name, generation, metageneration, blob, size, crc32c, md5, components, created, updated, deleted, settings"
+)
+_BUCKET_FIELDS = tuple(_BUCKET.split(", "))
+_OBJECT_FIELDS = tuple(_OBJECT.split(", "))
+_BUCKET_SLOTS = ", ".join("?" * 10)
+_OBJECT_SLOTS = ", ".join("?" * 13)
+
+_FIND_BUCKET = f"SELECT {_BUCKET} FROM buckets WHERE name = ?"
+_LIVE = f"SELECT {_OBJECT} FROM objects WHERE bucket = ? AND name = ? AND deleted = 0"
+_VERSION = f"SELECT {_OBJECT} FROM objects WHERE bucket = ? AND name = ? AND generation = ?"
+_LIVE_FROM = f"SELECT {_OBJECT} FROM objects WHERE bucket = ? AND deleted = 0 AND name >= ? ORDER BY name"
+_ALL_FROM = f"SELECT {_OBJECT} FROM objects WHERE bucket = ? AND name >= ? ORDER BY name, generation"
+
+
+def next_generation(connection: sqlite3.Connection, now: int) -> int:
+    """Return a generation number: `now` in microseconds, yet above every one that was ever given out."""
+    query = "UPDATE counter SET generation = max(generation + 1, ?) RETURNING generation"
+    return int(connection.execute(query, (now,)).fetchall()[0][0])
+
+
+def find_bucket(connection: sqlite3.Connection, name: str) -> Bucket | None:
+    """Return the bucket of this name."""
+    row = connection.execute(_FIND_BUCKET, (name,)).fetchone()
+    return None if row is None else _bucket(row)
+
+
+def list_buckets(connection: sqlite3.Connection, project: str, prefix: str, after: str, limit: int) -> list[Bucket]:
+    """Return up to `limit` buckets of a project ("" for all projects) with names above `after`, in order of name."""
+    query = (
+        f"SELECT {_BUCKET} FROM buckets WHERE name > ? AND substr(name, 1, ?) = ? AND (? = '' OR project = ?) "
+        "ORDER BY name LIMIT ?"
+    )
+    rows = connection.execute(query, (after, len(prefix), prefix, project, project, limit)).fetchall()
+    return [_bucket(row) for row in rows]
+
+
+def save_bucket(connection: sqlite3.Connection, bucket: Bucket) -> None:
+    """Insert or replace a bucket."""
+    values = (
+        bucket.name, bucket.project, bucket.project_number, bucket.generation, bucket.metageneration, bucket.created,
+        bucket.updated, _dump(bucket.settings), _dump(bucket.policy), bucket.policy_revision,
+    )  # fmt: skip
+    connection.execute(f"INSERT OR REPLACE INTO buckets ({_BUCKET}) VALUES ({_BUCKET_SLOTS})", values)
+
+
+def remove_bucket(connection: sqlite3.Connection, name: str) -> None:
+    """Delete the row of a bucket."""
+    connection.execute("DELETE FROM buckets WHERE name = ?", (name,))
+
+
+def holds_objects(connection: sqlite3.Connection, bucket: str) -> bool:
+    """Whether a bucket holds any version of any object."""
+    return connection.execute("SELECT 1 FROM objects WHERE bucket = ? LIMIT 1", (bucket,)).fetchone() is not None
+
+
+def find_object(connection: sqlite3.Connection, bucket: str, name: str, generation: int | None) -> StoredObject | None:
+    """Return the live version, or the version of a given generation, live or not."""
+    if generation is None:
+        row = connection.execute(_LIVE, (bucket, name)).fetchone()
+    else:
+        row = connection.execute(_VERSION, (bucket, name, generation)).fetchone()
+    return None if row is None else _object(row)
+
+
+def scan(
+    connection: sqlite3.Connection, bucket: str, versions: bool, start: str
+) -> Generator[StoredObject, None, None]:
+    """Yield objects with names from `start` on, by name and generation. Close the iterator when done."""
+    cursor = connection.execute(_ALL_FROM if versions else _LIVE_FROM, (bucket, start))
+    try:
+        for row in cursor:
+            yield _object(row)
+    finally:
+        cursor.close()
+
+
+def save_object(connection: sqlite3.Connection, item: StoredObject) -> None:
+    """Insert or replace one version of an object."""
+    values = (
+        item.bucket, item.name, item.generation, item.metageneration, item.blob, item.size, item.crc32c, item.md5,
+        item.components, item.created, item.updated, item.deleted, _dump(item.settings),
+    )  # fmt: skip
+    connection.execute(f"INSERT OR REPLACE INTO objects ({_OBJECT}) VALUES ({_OBJECT_SLOTS})", values)
+
+
+def remove_object(connection: sqlite3.Connection, item: StoredObject) -> str | None:
+    """Delete one version and return its blob, or nothing where another object shares the blob."""
+    query = "DELETE FROM objects WHERE bucket = ? AND name = ? AND generation = ?"
+    connection.execute(query, (item.bucket, item.name, item.generation))
+    shared = connection.execute("SELECT 1 FROM objects WHERE blob = ? LIMIT 1", (item.blob,)).fetchone()
+    return item.blob if shared is None else None
+
+
+def blobs_in_use(connection: sqlite3.Connection) -> set[str]:
+    """Return the names of all blobs that an object refers to."""
+    return {row[0] for row in connection.execute("SELECT blob FROM objects")}
+
+
+def spools_in_use(connection: sqlite3.Connection) -> set[str]:
+    """Return the names of all temporary files that an unfinished upload refers to."""
+    query = "SELECT id FROM uploads WHERE generation = 0 UNION SELECT spool FROM parts"
+    return {row[0] for row in connection.execute(query)}
+
+
+def _dump(settings: Settings) -> str:
+    return json.dumps(dict(settings), separators=(",", ":"))
+
+
+def _bucket(row: tuple[Any, ...]) -> Bucket:
+    fields = dict(zip(_BUCKET_FIELDS, row, strict=True))
+    return Bucket(**fields | {"settings": json.loads(fields["settings"]), "policy": json.loads(fields["policy"])})
+
+
+def _object(row: tuple[Any, ...]) -> StoredObject:
+    fields = dict(zip(_OBJECT_FIELDS, row, strict=True))
+    return StoredObject(**fields | {"settings": json.loads(fields["settings"])})
