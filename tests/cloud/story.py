@@ -1,0 +1,89 @@
+"""The outside world in a story: trainers that finish, people who look with plain SDK-like calls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from reconciler.cloud.claims import folder_of
+from reconciler.cloud.reconcile import Pass, Wish, converge, one_pass
+from reconciler.cloud.site import Site
+from reconciler.cloud.snapshot import fleet_filter, take_snapshot
+from reconciler.core.changes import Action
+from reconciler.core.report import Outcome
+from reconciler.core.resources import Json, LiveResource, Resource, Role
+from tests.cloud.wishes import record_of
+from tests.emulator_fixture import finish_job
+
+
+def apply(site: Site, desired: Iterable[Resource]) -> Pass:
+    """One pass."""
+    return one_pass(site, Wish(tuple(desired)))
+
+
+def settle(site: Site, desired: Iterable[Resource], seconds: float = 20.0) -> Pass:
+    """Passes until nothing is left to do."""
+    return converge(site, Wish(tuple(desired)), deadline=seconds, interval=0.1)[0]
+
+
+def outcomes(seen: Pass) -> dict[str, str]:
+    """`{"training create": "done"}`, of everything that was acted on."""
+    return {
+        f"{result.change.address.role} {result.change.action}": str(result.outcome)
+        for result in seen.results
+        if result.change.action.mutates
+    }
+
+
+def messages(seen: Pass) -> str:
+    return "\n".join(result.message for result in seen.results if result.outcome is not Outcome.DONE)
+
+
+def actions(seen: Pass) -> dict[str, Action]:
+    return {str(change.address.role): change.action for change in seen.plan.changes}
+
+
+def trainer_finishes(site: Site, run: Resource, metrics: dict[str, float] | None = None) -> None:
+    """The training job of `run` leaves its record, and ends well."""
+    content, metadata = record_of(site.target, run, metrics)
+    name = site.target.record_uri(run.identity).removeprefix(f"gs://{site.target.bucket}/")
+    site.storage.write(name, content, metadata=metadata)
+    for job in jobs(site):
+        if job["labels"]["loraform-identity"] == run.stamp and job["state"] == "JOB_STATE_RUNNING":
+            finish_job(str(site.target.api_endpoint), str(job["name"]))
+
+
+def already_trained(site: Site, run: Resource) -> None:
+    """The run record of an earlier training lies in the bucket."""
+    content, metadata = record_of(site.target, run)
+    name = site.target.record_uri(run.identity).removeprefix(f"gs://{site.target.bucket}/")
+    site.storage.write(name, content, metadata=metadata)
+
+
+def jobs(site: Site) -> list[dict[str, Json]]:
+    """All custom jobs of the fleet, as the service has them."""
+    request = {"parent": site.target.parent, "filter": fleet_filter(site.target.fleet)}
+    return [dict(job) for job in site.vertex.list("JobService", "ListCustomJobs", request, "custom_jobs")]
+
+
+def endpoints(site: Site) -> list[dict[str, Json]]:
+    request = {"parent": site.target.parent, "filter": fleet_filter(site.target.fleet)}
+    return [dict(item) for item in site.vertex.list("EndpointService", "ListEndpoints", request, "endpoints")]
+
+
+def models(site: Site) -> list[dict[str, Json]]:
+    request = {"parent": site.target.parent, "filter": fleet_filter(site.target.fleet)}
+    return [dict(item) for item in site.vertex.list("ModelService", "ListModels", request, "models")]
+
+
+def live(site: Site, role: Role, desired: Iterable[Resource] = ()) -> list[LiveResource]:
+    snapshot = take_snapshot(site.vertex, site.storage, site.target, desired)
+    return [item for item in snapshot.live if item.address.role is role]
+
+
+def claims_there(site: Site) -> int:
+    return len(site.storage.list(folder_of(site.target)))
+
+
+def with_settings(resource: Resource, **spec: Json) -> Resource:
+    return replace(resource, spec={**resource.spec, **spec})
