@@ -1,8 +1,8 @@
 """A real embedded Vertex AI for tests of any room: `with running_emulator(folder, programs) as url: ...`.
 
 It is the process that users run (`python -m reconciler.emulator`), reached over HTTP by Google's own clients.
-`programs` maps image names to argv lists, or to "hold" (a job that runs until `finish_job`) or "stub" (a server that is ready at
-once and answers with its own input).
+`programs` maps image names to argv lists, or to "hold" (a job that runs until `finish_job`) or "stub" (a server that
+is ready at once and answers with its own input).
 """
 
 from __future__ import annotations

@@ -2,23 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from reconciler.emulator import job_runs, jobs, operations
+from reconciler.emulator import (
+    deployment_runs,
+    deployments,
+    endpoints,
+    job_runs,
+    jobs,
+    logs,
+    models,
+    operations,
+    predict,
+    secret_versions,
+)
 from reconciler.emulator.wire.codec import Message
-from reconciler.emulator.wire.errors import ApiError
-from reconciler.emulator.world import Answer, Method, World
+from reconciler.emulator.wire.errors import ApiError, Json
+from reconciler.emulator.world import Answer, World
 
-METHODS: Mapping[str, Method] = {
+METHODS: Mapping[str, Callable[[World, Any], Answer]] = {
     **jobs.METHODS,
+    **models.METHODS,
+    **endpoints.METHODS,
+    **deployments.METHODS,
+    **predict.METHODS,
     **operations.METHODS,
+    **secret_versions.METHODS,
+    **logs.METHODS,
 }
 
 SOON_S, IDLE_S = 0.05, 0.25
 
 
-def answer(world: World, method: str, request: Message) -> Answer:
-    """Answer one call. `method` is such as `JobService.CreateCustomJob`, `request` its request message.
+def answer(world: World, method: str, request: Message | Json) -> Answer:
+    """Answer one call. `method` is such as `JobService.CreateCustomJob`, `request` its request message (or JSON, for
+    Secret Manager and Cloud Logging).
 
     Raises `ApiError`; UNIMPLEMENTED with the method's name when it is not served here.
     """
@@ -30,4 +49,6 @@ def answer(world: World, method: str, request: Message) -> Answer:
 
 def advance(world: World) -> float:
     """Let time pass: do what jobs and deployments need now. Returns after how many seconds to look again."""
-    return SOON_S if job_runs.advance(world) else IDLE_S
+    soon = job_runs.advance(world)
+    soon |= deployment_runs.advance(world)
+    return SOON_S if soon else IDLE_S

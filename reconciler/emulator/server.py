@@ -17,6 +17,7 @@ from reconciler.emulator.calls import Calls
 from reconciler.emulator.control import control
 from reconciler.emulator.wire.codec import new, to_json
 from reconciler.emulator.wire.errors import ApiError, Json
+from reconciler.emulator.wire.plain_routes import match_plain
 from reconciler.emulator.wire.requests import build, numeric_enums
 from reconciler.emulator.wire.routes import Routes
 from reconciler.emulator.world import Forward, Plain, Wait, World
@@ -54,6 +55,13 @@ def application(front: Front) -> App:
             await _storage(front, scope, receive, send)
             return
         method = resource = ""
+        code = 500
+        begun: list[bool] = []
+
+        async def sending(message: dict[str, Any]) -> None:
+            begun.append(True)
+            await send(message)
+
         try:
             body = await _read(receive)
             if path.startswith("/emulator/"):
@@ -62,14 +70,16 @@ def application(front: Front) -> App:
                 await _reply(send, 200, control(front.world, front.calls, scope["method"], path, query, body))
                 front.wake()
                 return
-            method, resource, code = await _call(front, scope, body, send)
+            method, resource, code = await _call(front, scope, body, sending)
         except ApiError as error:
             method, resource = method or _method_name(front, scope), resource or path
             code = error.http_code
-            await _reply(send, code, error.envelope())
+            if not begun:
+                await _reply(send, code, error.envelope())
         except Exception as error:  # the last resort: answer, and let uvicorn keep the server alive
             code = 500
-            await _reply(send, code, ApiError("INTERNAL", f"{type(error).__name__}: {error}").envelope())
+            if not begun:
+                await _reply(send, code, ApiError("INTERNAL", f"{type(error).__name__}: {error}").envelope())
             raise
         finally:
             if method:
@@ -83,20 +93,24 @@ async def _call(front: Front, scope: Scope, body: bytes, send: Send) -> tuple[st
     raw = scope.get("raw_path", scope["path"].encode()).decode("latin-1")
     query = scope["query_string"].decode("latin-1")
     match = front.routes.match(scope["method"], raw)
-    if match is None:
+    plain = match_plain(scope["method"], raw, query, body) if match is None else None
+    if plain is not None:
+        method, resource, request = plain
+    elif match is not None:
+        method, resource = match.binding.method, match.value
+        request = build(match, query, body, _header(scope, b"content-type"))
+    else:
         raise ApiError("NOT_FOUND", f"The requested URL {raw} was not found on this server.")
-    method = match.binding.method
-    request = build(match, query, body)
     found = answer(front.world, method, request)
     if scope["method"] != "GET":
         front.wake()
     if isinstance(found, Wait):
         found = await _wait(front.world, found)
     if isinstance(found, Forward):
-        return method, match.value, await front.forward(found, send)
+        return method, resource, await front.forward(found, send)
     shown = found.body if isinstance(found, Plain) else to_json(found, numbers=numeric_enums(query))
     await _reply(send, 200, shown)
-    return method, match.value, 200
+    return method, resource, 200
 
 
 async def _wait(world: World, wait: Wait) -> Any:
@@ -130,22 +144,25 @@ def _method_name(front: Front, scope: Scope) -> str:
     return match.binding.method if match else scope["method"]
 
 
+def _header(scope: Scope, wanted: bytes) -> str:
+    return next((value.decode("latin-1") for name, value in scope["headers"] if name == wanted), "")
+
+
 def _same_origin(scope: Scope, url: str) -> None:
     """A page from elsewhere, open in the user's browser, must not steer the server."""
-    for name, value in scope["headers"]:
-        if name == b"origin" and value.decode("latin-1") != url:
-            raise ApiError("PERMISSION_DENIED", "The control surface answers no calls from other origins.")
+    if _header(scope, b"origin") not in ("", url):
+        raise ApiError("PERMISSION_DENIED", "The control surface answers no calls from other origins.")
 
 
 async def _read(receive: Receive) -> bytes:
-    body = b""
+    body = bytearray()
     while True:
         message = await receive()
         body += message.get("body", b"")
         if len(body) > LARGEST_BODY:
             raise ApiError("INVALID_ARGUMENT", f"The request is larger than {LARGEST_BODY} bytes.")
         if not message.get("more_body"):
-            return body
+            return bytes(body)
 
 
 async def _reply(send: Send, code: int, body: Json | Mapping[str, Any]) -> None:

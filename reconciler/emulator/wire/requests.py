@@ -25,14 +25,17 @@ _FOREIGN_TYPES = {
 RAW = {"PredictionService.RawPredict", "PredictionService.StreamRawPredict"}
 
 
-def build(match: Match, query: str, body: bytes) -> Message:
-    """The request message. Raises `ApiError` INVALID_ARGUMENT."""
+def build(match: Match, query: str, body: bytes, content_type: str = "") -> Message:
+    """The request message; `content_type` is that of the body, for methods that take any body.
+
+    Raises `ApiError` INVALID_ARGUMENT.
+    """
     binding = match.binding
     kind = request_type(binding.method)
     fields: Json = {}
     if binding.method in RAW:
         request = parse({}, kind)
-        request.http_body.data = body
+        request.http_body.data, request.http_body.content_type = body, content_type
     else:
         if binding.body == "*":
             fields = parse_text(body)

@@ -1,0 +1,295 @@
+"""ModelService: the registry. Models have versions, versions have aliases; exactly one version is the `default`.
+
+A row `model` holds the aliases and the next version number, rows `version` the models as uploaded. What is deployed
+from a version is asked of the deployments.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from reconciler.emulator import operations
+from reconciler.emulator.listing import page
+from reconciler.emulator.store import Row
+from reconciler.emulator.wire.checks import check_display_name, check_labels, copy_field, masked_paths, required
+from reconciler.emulator.wire.codec import Message, message_class, new
+from reconciler.emulator.wire.errors import ApiError, Json, invalid, not_found, precondition, taken
+from reconciler.emulator.wire.etags import check_etag, etag
+from reconciler.emulator.wire.names import canonical, last, new_id, parent_of
+from reconciler.emulator.world import Method, World, stamp
+
+KIND, VERSION = "model", "version"
+DEPLOYMENT = "deployment"
+_ID = re.compile(r"[a-z_][a-z0-9_-]{0,62}")
+_ALIAS = re.compile(r"[a-z][a-zA-Z0-9-]{0,126}[a-z0-9]")
+_FIELDS = {"model", "name", "display_name", "labels", "base_model_name", "create_time", "update_time", "version_id"}
+_ORDERS = {"display_name", "create_time", "update_time"}
+_OF_MODEL, _OF_VERSION = {"display_name", "description"}, {"version_description"}
+_OUTPUTS = (
+    "version_id", "version_create_time", "version_update_time", "supported_export_formats", "training_pipeline",
+    "pipeline_job", "create_time", "update_time", "deployed_models", "original_model_info", "metadata_artifact",
+    "supported_deployment_resources_types", "supported_input_storage_formats", "supported_output_storage_formats",
+    "satisfies_pzs", "satisfies_pzi", "data_stats",
+)  # fmt: skip
+
+
+def upload(world: World, request: Message) -> Message:
+    """UploadModel: a new model, or a new version of `parent_model`."""
+    model = request.model
+    _check(model)
+    parent = canonical(request.parent)
+    now = world.clock()
+    if request.parent_model:
+        row = _model(world, canonical(request.parent_model).split("@")[0])
+        if parent_of(row.name) != parent:
+            raise invalid("parent_model", f"The parent model {row.name} is not in {parent}.")
+    else:
+        name = f"{parent}/models/{_checked_id(request.model_id) or new_id()}"
+        row = Row(KIND, name, parent, b"", {"next": 1, "aliases": {}})
+        if world.store.get(KIND, name) is not None:
+            raise taken(name)
+    number = str(row.extra["next"])
+    aliases: dict[str, str] = dict(row.extra["aliases"])
+    for alias in model.version_aliases:
+        aliases[_checked_alias(alias)] = number
+    aliases.setdefault("default", number)
+    for field in (*_OUTPUTS, "version_aliases", "etag"):
+        model.ClearField(field)
+    model.name, model.version_id = row.name, number
+    model.supported_deployment_resources_types.append(1)
+    model.supported_input_storage_formats.extend(["jsonl", "bigquery", "csv", "tf-record", "file-list"])
+    model.supported_output_storage_formats.extend(["jsonl", "bigquery"])
+    if model.model_source_info.source_type == 0:
+        model.model_source_info.source_type = 2  # CUSTOM
+    for moment in (model.create_time, model.update_time, model.version_create_time, model.version_update_time):
+        stamp(moment, now)
+    with world.store.together():
+        if number == "1" and not request.parent_model:
+            world.store.add(row)
+        extra = {"next": row.extra["next"] + 1, "aliases": aliases}
+        world.store.save(Row(KIND, row.name, row.parent, b"", extra))
+        world.store.add(Row(VERSION, f"{row.name}@{number}", row.name, model.SerializeToString(), {}))
+    response = new("UploadModelResponse", model=row.name, model_version_id=number)
+    return operations.finished(world, row.name, response, new("UploadModelOperationMetadata"))
+
+
+def get(world: World, request: Message) -> Message:
+    """GetModel: by name, `name@version` or `name@alias`; without either, the default version."""
+    return find(world, request.name)
+
+
+def find(world: World, name: str) -> Message:
+    """A model version as GetModel shows it. Raises NOT_FOUND."""
+    base, _, wanted = canonical(name).partition("@")
+    row = _model(world, base)
+    number = row.extra["aliases"].get(wanted or "default", wanted)
+    version = world.store.get(VERSION, f"{base}@{number}")
+    if version is None:
+        raise not_found(f"The Model {name}")
+    return _shown(world, row, version)
+
+
+def list_(world: World, request: Message) -> Message:
+    """ListModels: the default version of each."""
+    parent = canonical(request.parent)
+
+    def read(row: Row) -> Message | None:
+        version = world.store.get(VERSION, f"{row.name}@{row.extra['aliases'].get('default')}")
+        return None if version is None else _shown(world, row, version)
+
+    found, token = page(
+        lambda before: world.store.children(KIND, parent, before=before),
+        read,
+        request,
+        fields=_FIELDS,
+        orders=_ORDERS,
+        view=_view,
+    )
+    return new("ListModelsResponse", models=found, next_page_token=token)
+
+
+def list_versions(world: World, request: Message) -> Message:
+    """ListModelVersions, newest first."""
+    row = _model(world, canonical(request.name).split("@")[0])
+    found, token = page(
+        lambda before: world.store.children(VERSION, row.name, before=before),
+        lambda version: _shown(world, row, version),
+        request,
+        fields=_FIELDS,
+        orders=_ORDERS,
+        view=_view,
+    )
+    return new("ListModelVersionsResponse", models=found, next_page_token=token)
+
+
+def update(world: World, request: Message) -> Message:
+    """UpdateModel: fields of the model (name without version) or of one version, never both at once."""
+    asked = request.model
+    base, _, wanted = canonical(asked.name).partition("@")
+    of_version = bool(wanted) and wanted != "-"
+    current = find(world, f"{base}@{wanted}" if of_version else base)
+    paths = masked_paths(request.update_mask, asked, _OF_MODEL | _OF_VERSION | {"labels"}, "model")
+    wrong = set(paths) & (_OF_MODEL if of_version else _OF_VERSION)
+    if wrong:
+        kind = "model version" if of_version else "model"
+        raise precondition(f"The fields {', '.join(sorted(wrong))} do not belong to a {kind} name ({asked.name}).")
+    check_etag(asked.etag, current.etag, current.name)
+    if "labels" in paths:
+        check_labels(asked.labels, "model.labels")
+    if "display_name" in paths:
+        check_display_name(asked.display_name, "model.display_name")
+    for version in world.store.children(VERSION, base):
+        own = version.name == f"{base}@{current.version_id}"
+        mine = [path for path in paths if own or path.split(".")[0] in _OF_MODEL]
+        if mine:
+            model = message_class("Model").FromString(version.body)
+            for path in mine:
+                copy_field(asked, model, path)
+            stamp(model.update_time, world.clock())
+            if of_version:
+                stamp(model.version_update_time, world.clock())
+            world.store.save(Row(VERSION, version.name, base, model.SerializeToString(), {}))
+    return find(world, f"{base}@{current.version_id}")
+
+
+def merge_aliases(world: World, request: Message) -> Message:
+    """MergeVersionAliases: adds aliases to a version, taking them from others; `-alias` removes."""
+    base, _, wanted = canonical(request.name).partition("@")
+    number = find(world, request.name).version_id
+    if not wanted:
+        raise invalid("name", f"The name {request.name} has no version: write models/ID@VERSION.")
+    row = _model(world, base)
+    aliases: dict[str, str] = dict(row.extra["aliases"])
+    for alias in request.version_aliases:
+        bare = _checked_alias(alias.removeprefix("-"))
+        if not alias.startswith("-"):
+            aliases[bare] = number
+        elif bare == "default":
+            raise invalid("version_aliases", "The alias default cannot be removed: give it to another version.")
+        elif aliases.get(bare) == number:
+            del aliases[bare]
+    world.store.save(Row(KIND, base, row.parent, b"", {**row.extra, "aliases": aliases}))
+    return find(world, f"{base}@{number}")
+
+
+def delete(world: World, request: Message) -> Message:
+    """DeleteModel: with all versions, none of which may be deployed."""
+    row = _model(world, canonical(request.name).split("@")[0])
+    used = deployed(world, row.name)
+    if used:
+        raise precondition(f"The Model {row.name} is deployed at {', '.join(sorted(set(used)))}. Undeploy it first.")
+    with world.store.together():
+        for version in list(world.store.children(VERSION, row.name)):
+            world.store.drop(VERSION, version.name)
+        world.store.drop(KIND, row.name)
+    return operations.finished(world, row.name, new("google.protobuf.Empty"), new("DeleteOperationMetadata"))
+
+
+def delete_version(world: World, request: Message) -> Message:
+    """DeleteModelVersion: neither the last one, nor the default one, nor a deployed one."""
+    base, _, wanted = canonical(request.name).partition("@")
+    if not wanted:
+        raise invalid("name", f"The name {request.name} has no version: write models/ID@VERSION.")
+    model = find(world, request.name)
+    row = _model(world, base)
+    used = deployed(world, base, model.version_id)
+    if used:
+        raise precondition(f"The Model version {request.name} is deployed at {', '.join(sorted(set(used)))}.")
+    if len(list(world.store.children(VERSION, base))) == 1:
+        raise precondition(f"{request.name} is the only version of its Model. Delete the Model instead.")
+    if row.extra["aliases"].get("default") == model.version_id:
+        raise precondition(f"{request.name} is the default version. Make another one the default first.")
+    aliases = {alias: number for alias, number in row.extra["aliases"].items() if number != model.version_id}
+    with world.store.together():
+        world.store.drop(VERSION, f"{base}@{model.version_id}")
+        world.store.save(Row(KIND, base, row.parent, b"", {**row.extra, "aliases": aliases}))
+    return operations.finished(world, base, new("google.protobuf.Empty"), new("DeleteOperationMetadata"))
+
+
+def deployed(world: World, model: str, version: str = "") -> list[str]:
+    """The endpoints at which a model (one version of it) is deployed, or being deployed."""
+    return [
+        row.parent
+        for row in world.store.every(DEPLOYMENT)
+        if row.extra["model"] == model and version in ("", row.extra["version"]) and row.extra["phase"] != "stopping"
+    ]
+
+
+METHODS: Mapping[str, Method] = {
+    "ModelService.UploadModel": upload,
+    "ModelService.GetModel": get,
+    "ModelService.ListModels": list_,
+    "ModelService.ListModelVersions": list_versions,
+    "ModelService.UpdateModel": update,
+    "ModelService.MergeVersionAliases": merge_aliases,
+    "ModelService.DeleteModel": delete,
+    "ModelService.DeleteModelVersion": delete_version,
+}
+
+
+def _model(world: World, name: str) -> Row:
+    row = world.store.get(KIND, name)
+    if row is None:
+        raise not_found(f"The Model {name}")
+    return row
+
+
+def _shown(world: World, row: Row, version: Row) -> Message:
+    model = message_class("Model").FromString(version.body)
+    model.version_aliases.extend(
+        sorted(alias for alias, number in row.extra["aliases"].items() if number == model.version_id)
+    )
+    model.etag = etag(model)
+    for one in world.store.every(DEPLOYMENT):
+        same = one.extra["model"] == row.name and one.extra["version"] == model.version_id
+        if same and one.extra["phase"] == "serving":
+            model.deployed_models.add(endpoint=one.parent, deployed_model_id=last(one.name))
+    return model
+
+
+def _view(model: Message) -> Json:
+    slim = new("Model", name=model.name, display_name=model.display_name, labels=model.labels)
+    slim.version_id = model.version_id
+    slim.create_time.CopyFrom(model.create_time)
+    slim.update_time.CopyFrom(model.update_time)
+    shown = {"name": slim.name, "displayName": slim.display_name, "labels": dict(slim.labels)}
+    times = {"createTime": slim.create_time.ToJsonString(), "updateTime": slim.update_time.ToJsonString()}
+    return {**shown, **times, "model": last(slim.name), "versionId": slim.version_id}
+
+
+def _check(model: Message) -> None:
+    check_display_name(model.display_name, "model.display_name")
+    check_labels(model.labels, "model.labels")
+    if model.artifact_uri and not model.artifact_uri.startswith("gs://"):
+        raise invalid("model.artifact_uri", f"Invalid Google Cloud Storage URI {model.artifact_uri}.")
+    if not model.HasField("container_spec"):
+        raise required("model.container_spec")
+    spec = model.container_spec
+    if not spec.image_uri:
+        raise required("model.container_spec.image_uri")
+    for field in ("predict_route", "health_route"):
+        route = getattr(spec, field)
+        if route and not route.startswith("/"):
+            raise invalid(f"model.container_spec.{field}", f"The route {route} must start with a slash.")
+    if spec.predict_route and spec.invoke_route_prefix:
+        raise invalid(
+            "model.container_spec.invoke_route_prefix", "A container has a predict route or an invoke prefix, not both."
+        )
+
+
+def _checked_id(model_id: str) -> str:
+    if model_id and not _ID.fullmatch(model_id):
+        raise invalid(
+            "model_id",
+            f"Invalid model id {model_id}: up to 63 characters of [a-z0-9_-], the first neither a number nor a hyphen.",
+        )
+    return model_id
+
+
+def _checked_alias(alias: str) -> str:
+    if not _ALIAS.fullmatch(alias):
+        raise ApiError(
+            "INVALID_ARGUMENT", f"Invalid version alias {alias}: it must match [a-z][a-zA-Z0-9-]{{0,126}}[a-z0-9]."
+        )
+    return alias

@@ -1,0 +1,104 @@
+"""PredictionService: which deployed model takes a request, by the traffic split. The caller of `answer` sends it on."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping
+
+from reconciler.emulator import deployment_runs, deployments, endpoints, models
+from reconciler.emulator.store import Row
+from reconciler.emulator.wire.codec import Message, to_json
+from reconciler.emulator.wire.errors import ApiError, precondition
+from reconciler.emulator.wire.names import last
+from reconciler.emulator.world import Forward, Method, World
+
+
+def predict(world: World, request: Message) -> Forward:
+    """Predict: `instances` and `parameters` go to the container, its `predictions` come back."""
+    body = to_json(request)
+    body.pop("endpoint", None)
+    body.pop("labels", None)
+    body.setdefault("instances", [])
+    return _forward(world, request.endpoint, json.dumps(body).encode(), "application/json")
+
+
+def raw_predict(world: World, request: Message) -> Forward:
+    """RawPredict: any body goes to the container as it is, and its answer comes back as it is."""
+    return _raw(world, request, stream=False)
+
+
+def stream_raw_predict(world: World, request: Message) -> Forward:
+    """StreamRawPredict: the answer is passed on piece by piece."""
+    return _raw(world, request, stream=True)
+
+
+METHODS: Mapping[str, Method] = {
+    "PredictionService.Predict": predict,
+    "PredictionService.RawPredict": raw_predict,
+    "PredictionService.StreamRawPredict": stream_raw_predict,
+}
+
+
+def _raw(world: World, request: Message, *, stream: bool) -> Forward:
+    body, content_type, wrapped = _unwrap(request.http_body.data, request.http_body.content_type)
+    return _forward(world, request.endpoint, body, content_type, raw=True, wrapped=wrapped, stream=stream)
+
+
+def _unwrap(data: bytes, content_type: str) -> tuple[bytes, str, bool]:
+    """Google's typed clients send `{"httpBody": {"contentType", "data"}}` and want the same back; others send bytes."""
+    if data.lstrip()[:1] == b"{" and b"http" in data[:200]:
+        try:
+            found = json.loads(data)
+            inner = found.get("httpBody", found.get("http_body"))
+            if isinstance(inner, dict) and set(found) <= {"httpBody", "http_body", "endpoint"}:
+                kind = inner.get("contentType", inner.get("content_type", "")) or "application/json"
+                return base64.b64decode(inner.get("data", "")), str(kind), True
+        except (ValueError, binascii.Error, TypeError):
+            pass
+    return data, content_type or "application/json", False
+
+
+def _forward(
+    world: World,
+    name: str,
+    body: bytes,
+    content_type: str,
+    *,
+    raw: bool = False,
+    wrapped: bool = False,
+    stream: bool = False,
+) -> Forward:
+    endpoint = endpoints.find(world, name)
+    row = _chosen(world, endpoint)
+    model = models.find(world, f"{row.extra['model']}@{row.extra['version']}")
+    facts = {
+        "deployedModelId": last(row.name),
+        "model": model.name,
+        "modelVersionId": model.version_id,
+        "modelDisplayName": model.display_name,
+    }
+    route = deployment_runs.routes(model, row)[1]
+    url = "" if row.extra.get("stub") else f"http://127.0.0.1:{row.extra['port']}{route}"
+    return Forward(url, body, content_type, facts, raw, wrapped, stream)
+
+
+def _chosen(world: World, endpoint: Message) -> Row:
+    """The next deployment in turn. Smooth weighted round robin: a split of 90 and 10 is exact in every ten requests."""
+    if not endpoint.deployed_models:
+        raise precondition(f"The Endpoint {endpoint.name} has no deployed model.")
+    shares = {name: share for name, share in endpoint.traffic_split.items() if share > 0}
+    if not shares:
+        raise precondition(f"The Endpoint {endpoint.name} doesn't have traffic_split.")
+    credit = world.turns.credit.setdefault(endpoint.name, {})
+    for name, share in shares.items():
+        credit[name] = credit.get(name, 0.0) + share
+    name = max(sorted(shares), key=lambda one: credit[one])
+    credit[name] -= sum(shares.values())
+    row = world.store.get(deployments.KIND, f"{endpoint.name}/deployedModels/{name}")
+    if row is None or not deployment_runs.ready(world, row):
+        raise ApiError(
+            "UNAVAILABLE", f"The DeployedModel {name} of {endpoint.name} is not ready: its server is being started."
+        )
+    return row
