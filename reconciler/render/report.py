@@ -1,14 +1,17 @@
-"""What one pass of apply did, one line per change, and what it did not do and why."""
+"""What apply did: a line for each change as it ends, and at the close what was not done and why."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from rich.text import Text
 
-from reconciler.core.changes import Action, Change
-from reconciler.core.report import Outcome, Report, Result
+from reconciler.core.changes import Action, Change, Plan, Reason
+from reconciler.core.report import Outcome, Result
 from reconciler.render import words
+
+WIDTH = 30
+"""Characters for experiment and role, so that lines that are printed one after the other stand in columns."""
 
 _DONE: Mapping[Action, str] = {
     Action.CREATE: "created", Action.UPDATE: "updated", Action.DELETE: "deleted", Action.CANCEL: "cancelled",
@@ -19,41 +22,57 @@ _STYLES: Mapping[Outcome, str] = {
 }  # fmt: skip
 
 
-def report_text(report: Report) -> Text:
-    """Every result that is more than "nothing to do", then the counts."""
+def result_text(result: Result) -> Text:
+    """One change and how it ended, on one line; the API's own words below it when it failed."""
+    word = str(result.outcome)
+    if result.outcome is Outcome.DONE:
+        word = _DONE.get(result.change.action, word)
+    first, *rest = result.message.splitlines() or [""]
+    text = _line(word, _STYLES[result.outcome], result.change, words.clean(first) or _fields(result))
+    for line in rest:
+        text.append(f"{'':<10} {words.clean(line)}\n")
+    return text
+
+
+def closing_text(plan: Plan, results: Sequence[Result], *, interrupted: bool = False) -> Text:
+    """What waits and what is held after the last pass, and the counts. `plan` is the plan of that pass."""
     text = Text()
-    shown = [result for result in report.results if result.change.action is not Action.NOOP]
-    width = max((len(_name(result.change)) for result in shown), default=0)
-    for result in shown:
-        text.append(f"{_word(result):<10}", _STYLES[result.outcome])
-        text.append(f"{_name(result.change):<{width}}  {_why(result)}".rstrip() + "\n")
-    if report.interrupted:
-        text.append("interrupted: what is marked skipped was not begun; run `loraform apply` again.\n", "yellow")
-    return text.append(f"{counts(report)}\n", "bold")
+    foreseen = {change.address for change in plan.follow}
+    for change in plan.changes:
+        if change.action is Action.HOLD:
+            text.append_text(_line("held", "red", change, _why(change)))
+        elif change.action is Action.WAIT and not words.announced(change, foreseen):
+            text.append_text(_line("waiting", "cyan", change, _why(change)))
+    outcomes = [result.outcome for result in results]
+    counted = ", ".join(f"{outcomes.count(outcome)} {outcome}" for outcome in Outcome if outcome in outcomes)
+    if interrupted:
+        text.append("Interrupted. ", "bold yellow")
+        text.append(f"{counted or 'Nothing was done'}; `loraform apply` goes on from here.\n")
+    elif words.quiet(plan):
+        text.append("in sync", "green").append(f"   {counted}.\n" if counted else "   nothing to do.\n")
+    elif plan.follow and not any(outcome is Outcome.FAILED for outcome in outcomes):
+        text.append(f"{counted or 'Nothing to do now'}; {len(plan.follow)} to follow. ", "bold")
+        text.append("`loraform apply --wait` sees it through, later applies go on from here.\n")
+    else:
+        text.append(f"{counted or 'Nothing to do now'}.\n", "bold")
+    return text
 
 
-def counts(report: Report) -> str:
-    """`3 done, 1 waiting.`, or that there was nothing to do."""
-    moving = [result.outcome for result in report.results if result.change.action is not Action.NOOP]
-    parts = [f"{moving.count(outcome)} {outcome}" for outcome in Outcome if outcome in moving]
-    return ", ".join(parts) + "." if parts else "Nothing to do."
+def _line(word: str, style: str, change: Change, rest: str) -> Text:
+    name = words.clean(f"{change.address.experiment} {change.address.role}")
+    text = Text()
+    text.append(f"{word:<10} ", style)
+    return text.append(f"{name:<{WIDTH}} {rest}".rstrip() + "\n")
 
 
-def _word(result: Result) -> str:
-    if result.outcome is Outcome.DONE:
-        return _DONE.get(result.change.action, str(result.outcome))
-    return str(result.outcome)
+def _fields(result: Result) -> str:
+    if result.outcome is not Outcome.DONE or result.change.action is not Action.UPDATE:
+        return ""
+    return ", ".join(f"{words.clean(item.path)} {words.difference(item)}" for item in result.change.fields)
 
 
-def _name(change: Change) -> str:
-    return words.clean(f"{change.address.experiment} {change.address.role}")
-
-
-def _why(result: Result) -> str:
-    change = result.change
-    if result.message:
-        return words.clean(result.message)
-    if result.outcome is Outcome.DONE:
-        return ", ".join(f"{words.clean(item.path)} {words.difference(item)}" for item in change.fields)
+def _why(change: Change) -> str:
     detail = words.clean(change.detail) or words.condition(change.waits_on, gated=False).replace("once", "until", 1)
+    if change.reason is Reason.PREREQUISITE and detail:
+        return detail
     return f"{change.reason}: {detail}" if detail else str(change.reason)
