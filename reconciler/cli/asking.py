@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from reconciler.cloud.vertex import Vertex
-from reconciler.core.errors import CloudError, LoraformError, Retryable
+from reconciler.core.errors import CloudError, LoraformError
 from reconciler.core.resources import Json, LiveResource, Role, Snapshot
+from reconciler.render.words import clean
 
 BATCH = 40
 """Questions in one call: small enough for the 1.5 MB and 60 s of a shared endpoint."""
@@ -55,7 +56,7 @@ def ask(
         batch = asked[len(answers) : len(answers) + BATCH]
         try:
             answers += _batch(vertex, endpoint, batch)
-        except (Retryable, CloudError) as error:
+        except CloudError as error:
             spent = time.monotonic() - begun
             if error.code not in (429, 502, 503, 504) or spent > patience:
                 raise
@@ -75,7 +76,9 @@ def _batch(vertex: Vertex, endpoint: LiveResource, batch: Sequence[Json]) -> lis
 
 def _text(prediction: Json) -> str:
     if isinstance(prediction, Mapping):
-        if prediction.get("error"):
-            raise LoraformError(f"The server could not answer: {prediction['error']}")
+        error = prediction.get("error")
+        if error:
+            reason = error.get("message") if isinstance(error, Mapping) else error
+            raise LoraformError(f"The server could not answer: {clean(str(reason))}")
         return str(prediction.get("generated_text", prediction)).strip()
     return str(prediction).strip()

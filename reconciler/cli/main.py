@@ -132,6 +132,7 @@ def failed(error: Exception) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _ERROR
     if isinstance(error, LoraformError):
+        _show_diagnostics(error)
         _complain(f"error: {error.message}", *error.remedy.splitlines())
         return 3 if isinstance(error, Refused) else 4 if isinstance(error, Stale) else _ERROR
     if isinstance(error, OSError):
@@ -142,6 +143,16 @@ def failed(error: Exception) -> int:
         "This is a fault of Loraform. Run it again with --debug and report the traceback.",
     )
     return _ERROR
+
+
+def _show_diagnostics(error: Exception) -> None:
+    """The problems behind an error about manifests; other errors have none."""
+    diagnostics = getattr(error, "diagnostics", ())
+    if diagnostics:
+        from reconciler.cli.screen import Screen
+        from reconciler.render.diagnostics import diagnostics_text
+
+        Screen().note(diagnostics_text(diagnostics))
 
 
 def _complain(first: str, *rest: str) -> None:

@@ -1,0 +1,36 @@
+"""`loraform apply`: do what can be done now; with --wait, pass after pass until all is as git says."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from reconciler.cli import options
+from reconciler.cli.screen import Screen
+
+WAIT = typer.Option("--wait", help="Go on until all is as git says, and show how training and deployment get on.")
+EXPECT = typer.Option(help="Do it only if the plan still has this id.", metavar="PLAN_ID", show_default=False)
+TIMEOUT = typer.Option(help="Seconds after which --wait gives up; what runs goes on running.", min=1)
+
+
+def run(
+    names: Annotated[list[str] | None, options.NAMES] = None,
+    wait: Annotated[bool, WAIT] = False,
+    expect: Annotated[str, EXPECT] = "",
+    target: Annotated[str | None, options.TARGET] = None,
+    allow_delete: Annotated[list[str] | None, options.ALLOW_DELETE] = None,
+    allow_runs: Annotated[int, options.ALLOW_RUNS] = 0,
+    timeout: Annotated[float, TIMEOUT] = 86_400.0,
+) -> int:
+    """Make the target equal to git: do what can be done now, and say what waits. Safe to repeat, safe to stop.
+
+    Exit code: 0 all was done that can be done now, 1 error, 3 something is held or refused, 4 the plan is no longer
+    the expected one, 5 something serves degraded.
+    """
+    from reconciler.cli.applying import apply_all
+    from reconciler.cli.workplace import open_workplace
+
+    with Screen() as screen:
+        workplace = open_workplace(target, names, allow_delete=allow_delete or (), allow_runs=allow_runs)
+        return apply_all(workplace, screen, expect=expect, wait=timeout if wait else None)

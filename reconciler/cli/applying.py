@@ -1,0 +1,135 @@
+"""One apply from plan to exit code: print the plan, do it, tell each result, and say what is left and why."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from reconciler.cli.screen import Screen
+from reconciler.cli.tree import may_apply, note_accepted
+from reconciler.cli.watch import Watch
+from reconciler.cli.workplace import Workplace
+from reconciler.cloud.reconcile import Pass, converge, look, one_pass
+from reconciler.core.changes import Action, Plan, Reason
+from reconciler.core.errors import Stale
+from reconciler.core.report import Outcome, Result
+from reconciler.core.resources import Phase, Role
+from reconciler.render.report import closing_text, result_text
+from reconciler.render.terminal import plan_text
+
+POLL = 1.0
+"""Seconds between two looks at the embedded Vertex AI; at a cloud target it is asked less often."""
+CLOUD_POLL = 10.0
+
+
+def apply_all(workplace: Workplace, screen: Screen, *, expect: str = "", wait: float | None = None) -> int:
+    """Apply the workplace's wish. `expect` is a plan id or its first digits; `wait` seconds of passes, None for one.
+
+    Returns the exit code of `loraform apply`. Raises `core.errors`.
+    """
+    may_apply(workplace)
+    with interruptible(screen) as stop:
+        seen, results = _first_pass(workplace, screen, expect, stop)
+        if wait is not None and not stop.is_set() and not _settled(seen, results):
+            seen, more = _wait(workplace, screen, wait, stop)
+            results += more
+        screen.show(closing_text(seen.plan, results, interrupted=stop.is_set()))
+        if stop.is_set():
+            return 130
+    return exit_code(seen, results)
+
+
+def exit_code(seen: Pass, results: list[Result]) -> int:
+    """1 when the API refused something, 5 when something serves degraded, 3 when something is held, else 0."""
+    if any(result.outcome is Outcome.FAILED for result in results):
+        return 1
+    serving = [item for item in seen.snapshot.live if item.address.role is Role.DEPLOYMENT and not item.history]
+    if any(item.phase in (Phase.FAILED, Phase.UNKNOWN) and item.spec.get("traffic") for item in serving):
+        return 5
+    held = [change for change in seen.plan.blocked if change.reason is not Reason.SUSPENDED]
+    return 3 if held else 0
+
+
+@contextmanager
+def interruptible(screen: Screen) -> Iterator[threading.Event]:
+    """An event that the first Ctrl-C or SIGTERM sets: the call in flight is finished. The second one ends at once."""
+    stop = threading.Event()
+
+    def asked(number: int, frame: FrameType | None) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+        screen.note("Finishing the call in flight, then stopping. Once more: stop at once.")
+
+    before = {number: signal.signal(number, asked) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _first_pass(workplace: Workplace, screen: Screen, expect: str, stop: threading.Event) -> tuple[Pass, list[Result]]:
+    """Print the plan; do it when there is something to do. Without changes no lease is taken."""
+    seen = look(workplace.site, workplace.wish)
+    if expect and not seen.plan.id.startswith(expect):
+        screen.show(plan_text(seen.plan, where=workplace.where))
+        raise Stale(f"The plan is {seen.plan.id} now, not {expect}; nothing was done.", "Read it and accept that one.")
+    screen.show(plan_text(seen.plan, where=workplace.where))
+    if not seen.plan.now:
+        return seen, []
+    done: list[Result] = []
+    printed = seen.plan.id
+
+    def about_to(plan: Plan) -> None:
+        if plan.id == printed:
+            note_accepted(workplace, plan)
+        elif not expect:
+            # The world moved between the look and the lease: what is done must be what is on the screen.
+            screen.show(plan_text(plan, where=workplace.where))
+            note_accepted(workplace, plan)
+
+    seen = one_pass(
+        workplace.site,
+        workplace.wish,
+        expect=printed if expect else "",
+        stop=stop,
+        on_plan=about_to,
+        on_result=_telling(screen, done),
+    )
+    return seen, done
+
+
+def _wait(workplace: Workplace, screen: Screen, seconds: float, stop: threading.Event) -> tuple[Pass, list[Result]]:
+    watch = Watch(workplace.site, screen)
+    done: list[Result] = []
+    begun = time.monotonic()
+    seen, _ = converge(
+        workplace.site,
+        workplace.wish,
+        deadline=seconds,
+        interval=POLL if workplace.site.target.local else CLOUD_POLL,
+        stop=stop,
+        on_progress=watch.look_at,
+        on_result=_telling(screen, done),
+    )
+    if not stop.is_set() and time.monotonic() - begun + POLL > seconds and not seen.settled:
+        screen.note(f"Not done after {seconds:.0f} s; what runs goes on. `loraform apply --wait` waits again.")
+    return seen, done
+
+
+def _telling(screen: Screen, done: list[Result]) -> Callable[[Result], None]:
+    def tell(result: Result) -> None:
+        done.append(result)
+        screen.show(result_text(result))
+
+    return tell
+
+
+def _settled(seen: Pass, results: list[Result]) -> bool:
+    """Nothing was done and nothing is under way: another look would show the same."""
+    return not results and all(change.action in (Action.NOOP, Action.HOLD) for change in seen.plan.changes)

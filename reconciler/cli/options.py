@@ -1,0 +1,12 @@
+"""Arguments and options that several verbs take, in the same words everywhere."""
+
+from __future__ import annotations
+
+import typer
+
+NAME = typer.Argument(help="The experiment.", show_default=False)
+NAMES = typer.Argument(help="Only these experiments; nothing is removed then.", show_default=False, metavar="[NAME]...")
+TARGET = typer.Option(help="A target of loraform.yaml. [default: its default_target]", show_default=False)
+ALLOW_DELETE = typer.Option(help="Let this experiment lose something, whatever the limit.", show_default=False)
+ALLOW_RUNS = typer.Option(help="Let this many trainings start, whatever the limit.", min=0, show_default=False)
+YES = typer.Option("--yes", "-y", help="Do not ask.")
