@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from reconciler.cloud.errors import from_answer
-from reconciler.cloud.retry import Patience, with_patience
+from reconciler.cloud.retry import with_patience
 from reconciler.cloud.vertex import TIMEOUT, Vertex
 from reconciler.core.target import Target
 
@@ -35,7 +35,7 @@ def read_logs(vertex: Vertex, query: str, since: str = "") -> Iterator[tuple[str
     }
     while True:
         answer = with_patience(
-            lambda: _post(vertex, f"{base}/v2/entries:list", body), "", "reading logs", vertex.clock, Patience()
+            lambda: _post(vertex, f"{base}/v2/entries:list", body), "", "reading logs", vertex.clock, vertex.patience
         )
         for entry in answer.get("entries", ()):
             yield str(entry.get("timestamp", "")), _text(entry)

@@ -47,7 +47,7 @@ class Vertex:
     def __init__(self, target: Target, clock: Clock, patience: Patience, quotas: Quotas) -> None:
         self.target = target
         self.clock = clock
-        self._patience = patience
+        self.patience = patience
         self._quotas = quotas
         self._clients: dict[tuple[str, str], Any] = {}
         self._session: AuthorizedSession | None = None
@@ -193,7 +193,7 @@ class Vertex:
             self._quotas.take(method)
             return act()
 
-        return with_patience(attempt, method, doing, self.clock, self._patience, repeatable=repeatable)
+        return with_patience(attempt, method, doing, self.clock, self.patience, repeatable=repeatable)
 
     def _client(self, service: str, address: str = "") -> Any:
         from google.auth.credentials import AnonymousCredentials

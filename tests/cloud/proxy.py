@@ -1,4 +1,4 @@
-"""A proxy that counts the changing requests of one process and kills it at the Nth: before it is passed on, or after."""
+"""A proxy that counts the changing requests of one process and kills it at the Nth: before passing it on, or after."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`kill -9` of a real apply process at every changing request, before and after its effect; then somebody applies again.
+"""`kill -9` of a real apply process at every changing request, before and after its effect; then another apply.
 
 The world must end as if nothing had happened, and never hold two jobs of one identity.
 """
