@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 from schemas import gate
 from schemas.effects import Effect
 from schemas.machine import Machine
-from schemas.primitives import METRIC, Block, Positive, Tuple
+from schemas.primitives import METRIC, Block, Positive, Tuple, listed
 
 Metric = Annotated[str, Field(pattern=METRIC)]
 
@@ -35,10 +35,6 @@ def _rule(value: Any) -> Any:
     return rule
 
 
-def _rules(value: Any) -> Any:
-    return [value] if isinstance(value, (str, dict)) else value
-
-
 Rule = Annotated[GateRule, BeforeValidator(_rule, json_schema_input_type=str | GateRule)]
 
 
@@ -46,7 +42,7 @@ class Evaluation(Block):
     """Scores and bounds."""
 
     metrics: Annotated[Tuple[Metric], Effect.EVALUATE] = Field((), description="exact_match, rouge_l, ...")
-    gate: Annotated[Tuple[Rule], BeforeValidator(_rules, json_schema_input_type=Rule | list[Rule]), Effect.EVALUATE] = (
+    gate: Annotated[Tuple[Rule], BeforeValidator(listed, json_schema_input_type=Rule | list[Rule]), Effect.EVALUATE] = (
         Field((), description="Bounds that must all hold: eval_loss <= 1.2, rouge_l >= champion - 0.01")
     )
     max_samples: Annotated[Positive | None, Effect.EVALUATE] = Field(None, description="Score at most so many rows.")

@@ -49,8 +49,8 @@ def main() -> int:
 def generated() -> dict[Path, str]:
     """Every generated file with the text that it must have."""
     texts = {ROOT / "keys.json": keys_text()}
-    schemas = importlib.import_module("schemas.json_schema")
-    return texts | (schemas.texts() if hasattr(schemas, "texts") else {})
+    json_schema = importlib.import_module("schemas.json_schema")
+    return texts | json_schema.texts()
 
 
 def keys_text() -> str:
@@ -279,7 +279,8 @@ def jsonable(value: Any) -> Any:
 
 def first_sentence(text: str) -> str:
     """The first sentence of a help text on one line, cut at a word."""
-    line = " ".join(text.replace("%%", "%").split())
+    line = " ".join(re.sub(r"<[^>]+>|API docs: \S+", "", text.replace("%%", "%")).split())
+    line = re.sub(r"(Parse human-readable|Should either be a valid JSON).*", "", line).strip()
     sentence = re.split(r"(?<=[a-z)`'\"\]])\.(?:\s|$)", line)[0]
     if len(sentence) <= HELP_LENGTH:
         return sentence

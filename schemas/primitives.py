@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict
 from pydantic_core import PydanticCustomError
 
 NAME = r"^[a-z][a-z0-9-]{0,39}$"
@@ -62,12 +62,10 @@ Tuple = Annotated[tuple[T, ...], Strict(False)]
 """A YAML list as a value."""
 
 
-def _listed(value: Any) -> Any:
+def listed(value: Any) -> Any:
+    """A single text or mapping as a list of one."""
     return [value] if isinstance(value, (str, dict)) else value
 
-
-OneOrMore = Annotated[tuple[T, ...], Strict(False), BeforeValidator(_listed, json_schema_input_type=T | list[T])]
-"""A single value, or a list of them."""
 
 _DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
 _UNITS = (86_400, 3_600, 60, 1)
@@ -80,7 +78,9 @@ def _seconds_text(text: str) -> str:
     return f"{sum(int(part or 0) * unit for part, unit in zip(match.groups(), _UNITS, strict=True))}s"
 
 
-Duration = Annotated[str, AfterValidator(_seconds_text)]
+Duration = Annotated[
+    str, AfterValidator(_seconds_text), Field(json_schema_extra={"pattern": r"^(\d+d)?(\d+h)?(\d+m)?(\d+s)?$"})
+]
 """`6h`, `90s`, `1h30m`: kept as Vertex AI writes it, in seconds (`21600s`)."""
 
 

@@ -322,9 +322,7 @@ def _not_yet(it: Experiment) -> Iterator[Finding]:
         ]
     for path, given, what in later:
         if given:
-            yield Finding(
-                path, "not-served-yet", f"{what} is valid, and this version cannot carry it out yet", _INSTEAD[path]
-            )
+            yield Finding(path, "not-yet", f"{what} is valid, and this version cannot carry it out yet", _INSTEAD[path])
 
 
 _INSTEAD: dict[Path, str] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from schemas.effects import Effect
 from schemas.machine import TrainingMachine
@@ -16,10 +16,10 @@ from schemas.primitives import (
     Env,
     Labels,
     Network,
-    OneOrMore,
     Positive,
     ServiceAccount,
     Tuple,
+    listed,
 )
 
 Backend = Literal["custom_job", "tuning_job", "pipeline_job"]
@@ -29,7 +29,9 @@ Strategy = Literal["standard", "spot", "flex_start"]
 class Scheduling(Block):
     """Vertex AI's `Scheduling`. A list of strategies is a ladder: the next rung after a stock-out."""
 
-    strategy: OneOrMore[Strategy] = Field(("standard",), min_length=1)
+    strategy: Annotated[Tuple[Strategy], BeforeValidator(listed, json_schema_input_type=Strategy | list[Strategy])] = (
+        Field(("standard",), min_length=1)
+    )
     timeout: Duration | None = Field(None, description="6h, 90m, ...; Vertex AI's own limit is 7d.")
     restart_job_on_worker_restart: bool = False
     max_wait_duration: Duration | None = Field(None, description="How long flex_start may wait for machines.")

@@ -1,0 +1,98 @@
+"""The JSON form of a plan, `loraform plan --format json`: what a program may rely on.
+
+Every key is always there. Within a version, keys are only added.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from schemas.effects import Effect
+
+Action = Literal["create", "update", "delete", "cancel", "wait", "hold", "noop"]
+Phase = Literal["pending", "running", "ready", "failed", "deleting", "unknown"]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class FieldChange(_Part):
+    """One manifest field before and after."""
+
+    path: str = Field(description="Dotted, as adapter.r.")
+    before: Any
+    after: Any
+    effect: str = Field(description=f"What it brings about: {', '.join(Effect)}.")
+
+
+class Live(_Part):
+    """An object that exists."""
+
+    name: str = Field(description="The API's resource name.")
+    identity: str = Field(description="The first 20 hex digits of the identity that it was created with.")
+    phase: Phase
+
+
+class Wanted(_Part):
+    """What git wants at the address."""
+
+    identity: str = Field(description="64 hex digits.")
+    source: str = Field(description="FILE:LINE:COLUMN of the manifest.")
+
+
+class Change(_Part):
+    """One decision about one address."""
+
+    experiment: str
+    role: Literal["training", "model", "endpoint", "deployment"]
+    kind: str = Field(description="The kind of the API object, as custom_job.")
+    action: Action
+    reason: str = Field(description="Why: one word or phrase per row of the decision table.")
+    detail: str
+    before: Live | None = Field(description="The live object that is acted on.")
+    after: Wanted | None = Field(description="null when git does not want it.")
+    replaces: tuple[Live, ...] = Field(description="Live objects that a create will make obsolete.")
+    fields: tuple[FieldChange, ...]
+    waits_on: tuple[str, ...] = Field(description="Addresses, as support-bot/training.")
+
+
+class Counts(_Part):
+    """How many changes there are of each action, and how many calls will follow later."""
+
+    create: int
+    update: int
+    delete: int
+    cancel: int
+    wait: int
+    hold: int
+    noop: int
+    follow: int
+
+
+class Diagnostic(_Part):
+    """One problem in a manifest or in the plan. Line and column count from 1; 0 means the whole file."""
+
+    path: str
+    line: int
+    column: int
+    severity: Literal["error", "warning"]
+    rule: str
+    message: str
+    remedy: str
+
+
+class Plan(_Part):
+    """The whole answer of one pass: what is done now, and what will follow if the world does as imagined."""
+
+    version: Literal[1]
+    id: str = Field(pattern=r"^[0-9a-f]{12}$|^$", description="What `loraform apply --expect` takes.")
+    target: str
+    tree: str = Field(description="Which tree was planned, as main@4be21d; empty when there is no git.")
+    in_sync: bool
+    counts: Counts
+    changes: tuple[Change, ...]
+    follow: tuple[Change, ...]
+    diagnostics: tuple[Diagnostic, ...]
