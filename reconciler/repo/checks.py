@@ -66,7 +66,7 @@ def of_model(model: Model, around: Surroundings) -> Iterator[Finding]:
     if model.trust_remote_code and not around.remote_code:
         yield Finding(
             ("model", "trust_remote_code"),
-            "remote-code",
+            "policy",
             "the policy does not allow code that comes with a model",
             "Set `policy: {allow_trust_remote_code: true}` in loraform.yaml once somebody has read that code.",
         )

@@ -6,6 +6,7 @@ the first mistake: what can be read is returned, and every mistake is a diagnost
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -48,6 +49,21 @@ class Placed(Generic[M]):
         if self.index >= len(documents):
             return self.source
         return Source(self.source.path, *documents[self.index].locate(path, key=key))
+
+    def locate(self, path: str) -> Source:
+        """Where a dotted path of `declared_fields` stands (`adapter.r`); the manifest itself for an empty path.
+
+        Maps with the user's own keys are leaves there, so that no step of such a path holds a dot.
+        """
+        return self.at(*path.split(".")) if path else self.source
+
+
+def combined(*groups: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
+    """The diagnostics of several checks, sorted, with one per place and rule: the first group's wording wins."""
+    found: dict[tuple[Source, str], Diagnostic] = {}
+    for item in itertools.chain(*groups):
+        found.setdefault((item.source, item.rule), item)
+    return tuple(sorted(found.values(), key=lambda item: (item.source, item.rule, item.message)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +227,7 @@ class _Loader:
             if not document.problems:
                 self.problems.append(_unknown_kind(document, kind, name))
 
-    def _found(self, read: _Read[M], findings: Iterable[Finding]) -> None:
+    def _found(self, read: _Read[Experiment] | _Read[Endpoint], findings: Iterable[Finding]) -> None:
         self.problems += _placed(read, findings, self.project)
 
     def together(self) -> None:
