@@ -5,6 +5,7 @@ One `Storage` is one bucket. A lost race is a `Conflict`, and only that: an answ
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -139,16 +140,19 @@ class Storage:
         except NotFound as error:
             raise self._missing(error) from error
 
-    def upload(self, path: Path, name: str) -> bool:
+    def upload(self, path: Path, name: str, sha256: str = "") -> bool:
         """Upload a file under a name that tells its content; False when it is already there.
 
-        A name once written is never written again. Raises LoraformError when the file cannot be read.
+        A name once written is never written again. Raises LoraformError when the file cannot be read, or is no longer
+        the one of the hash.
         """
 
         def send() -> bool:
             blob = self._bucket.blob(name)
             if blob.exists(timeout=TIMEOUT, retry=None):
                 return False
+            if sha256 and _sha256(path) != sha256:
+                raise LoraformError(f"{path} was edited while apply was running", "Run the command again.")
             blob.upload_from_filename(str(path), if_generation_match=ABSENT, timeout=TIMEOUT, retry=None)
             return True
 
@@ -182,6 +186,11 @@ class Storage:
             code=error.code,
             remedy=f"gcloud storage buckets create gs://{self.bucket} --location=REGION (the region of the target)",
         )
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _listed(blob: Any) -> Listed:

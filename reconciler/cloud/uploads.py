@@ -21,5 +21,5 @@ def upload_all(storage: Storage, target: Target, root: Path, uploads: Iterable[U
             continue
         if not upload.uri.startswith(f"{target.folder}/data/"):
             raise LoraformError(f"{upload.path}: {upload.uri} is outside {target.folder}/data/")
-        storage.upload(root / upload.path, upload.uri.removeprefix(f"gs://{target.bucket}/"))
+        storage.upload(root / upload.path, upload.uri.removeprefix(f"gs://{target.bucket}/"), sha256=upload.sha256)
         done.add(upload.uri)

@@ -103,6 +103,8 @@ class Upload:
 
     path: str
     uri: str
+    sha256: str = ""
+    """Of this file, where known: apply refuses to upload one that was edited since its hash went into the URI."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -92,6 +93,18 @@ def test_a_file_is_uploaded_once_and_never_replaced(storage: Storage, tmp_path: 
 
     assert (first, second) == (True, False)
     assert storage.read("data/hash/train.jsonl")[0] == b"rows"
+
+
+def test_a_file_that_was_edited_since_it_was_hashed_is_not_uploaded_under_the_old_hash(
+    storage: Storage, tmp_path: Path
+) -> None:
+    file = tmp_path / "train.jsonl"
+    file.write_bytes(b"edited rows")
+
+    with pytest.raises(LoraformError, match="was edited while apply was running"):
+        storage.upload(file, "data/hash/train.jsonl", sha256=hashlib.sha256(b"rows").hexdigest())
+
+    assert storage.list("data/") == ()
 
 
 def test_a_file_that_has_gone_is_a_clear_error(storage: Storage, tmp_path: Path) -> None:
