@@ -53,6 +53,7 @@ def make_folder(out: Path, seed: int, say: Callable[[str], None]) -> bool:
 def _write(folder: Path, seed: int, say: Callable[[str], None]) -> None:
     os.environ["HF_HUB_OFFLINE"] = "1"
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # Spinning threads are very slow where others work too.
     say("loading torch and transformers")
     from transformers import GenerationConfig
     from transformers.utils import logging
