@@ -32,7 +32,7 @@ METHODS: Mapping[str, Callable[[World, Any], Answer]] = {
     **logs.METHODS,
 }
 
-SOON_S, IDLE_S = 0.05, 0.25
+SOON_S, IDLE_S = 0.03, 0.1
 
 
 def answer(world: World, method: str, request: Message | Json) -> Answer:

@@ -10,8 +10,7 @@ import json
 from pathlib import Path
 
 from reconciler.emulator import jobs
-from reconciler.emulator.settings import HOLD
-from reconciler.emulator.store import BUSY, DONE, WAITING, Row
+from reconciler.emulator.store import BUSY, DONE, HELD, WAITING, Row
 from reconciler.emulator.wire.codec import Message
 from reconciler.emulator.wire.errors import RPC_CODES, invalid
 from reconciler.emulator.wire.names import last, project_of
@@ -27,7 +26,7 @@ def advance(world: World) -> bool:
     soon = False
     for row in world.store.working(jobs.KIND, BUSY):
         soon |= _watch(world, row)
-    room = world.settings.jobs_at_once - len(world.store.working(jobs.KIND, BUSY))
+    room = jobs.room(world)
     for row in world.store.working(jobs.KIND, WAITING, room) if room > 0 else ():
         _start(world, row)
         soon = True
@@ -38,6 +37,8 @@ def interrupt(world: World) -> None:
     """Mark every job that was running as failed: its programs are gone."""
     for row in world.store.working(jobs.KIND, BUSY):
         job = jobs.read(row)
+        if row.extra["hold"] and job.state != jobs.CANCELLING:
+            continue
         if job.state == jobs.CANCELLING:
             _end(world, row, job, jobs.CANCELLED, "CANCELLED", "The job was cancelled.")
         else:
@@ -79,13 +80,9 @@ def _start(world: World, row: Row) -> None:
             words(world.settings, pool.container_spec.image_uri, pool.container_spec.command, pool.container_spec.args)
             for _, pool in workers(job)
         ]
-        if HOLD in programs:
-            job.state = jobs.RUNNING
-            jobs.save(world, Row(row.kind, row.name, row.parent, row.body, {"hold": True}), job, BUSY)
-            return
         for (worker, pool), argv in zip(workers(job), programs, strict=True):
             if isinstance(argv, str):
-                raise CannotRunError(f"Image {pool.container_spec.image_uri} is a stub for serving, not for jobs.")
+                raise CannotRunError(f"{pool.container_spec.image_uri} maps to '{argv}', which no worker can run.")
             world.runner.start(_key(job, worker), _launch(world, job, worker, pool, argv))
     except (CannotRunError, OSError) as error:
         for worker, _ in workers(job):
@@ -102,6 +99,10 @@ def _watch(world: World, row: Row) -> bool:
     keys = [key for worker, _ in workers(job) if world.runner.known(key := _key(job, worker))]
     verdict = row.extra.get("verdict") or _verdict(world, row, job)
     if verdict is None:
+        if row.extra["hold"]:
+            stamp(job.start_time, world.clock())
+            job.state = jobs.RUNNING
+            jobs.save(world, row, job, HELD)
         return False
     if "verdict" not in row.extra:
         row = _with_verdict(row, *verdict)
@@ -126,11 +127,11 @@ def _verdict(world: World, row: Row, job: Message) -> tuple[int, str, str] | Non
     """How this job ends, once that is known."""
     if job.state == jobs.CANCELLING:
         return jobs.CANCELLED, "CANCELLED", "The job was cancelled."
+    if row.extra["hold"]:
+        return None
     limit = job.job_spec.scheduling.timeout.ToTimedelta().total_seconds()
     if world.clock() - job.start_time.ToMicroseconds() / 1e6 > limit:
         return jobs.FAILED, "DEADLINE_EXCEEDED", f"The job ran longer than its timeout of {limit:g} s and was ended."
-    if row.extra.get("hold"):
-        return None
     codes = {worker: world.runner.exit_code(_key(job, worker)) for worker, _ in workers(job)}
     for worker, code in codes.items():
         if code:

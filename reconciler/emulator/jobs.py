@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from reconciler.emulator import operations
 from reconciler.emulator.listing import page
+from reconciler.emulator.settings import HOLD
 from reconciler.emulator.store import BUSY, DONE, WAITING, Row
 from reconciler.emulator.wire.checks import check_display_name, check_labels, required
 from reconciler.emulator.wire.codec import Message, message_class, new, to_json
@@ -40,6 +41,12 @@ def find(world: World, name: str) -> Row:
     return row
 
 
+def room(world: World) -> int:
+    """How many more jobs may run now. Held ones take no room."""
+    running = [row for row in world.store.working(KIND, BUSY) if not row.extra["hold"]]
+    return world.settings.jobs_at_once - len(running)
+
+
 def create(world: World, request: Message) -> Message:
     """CreateCustomJob: the job waits until there is room for it."""
     job = request.custom_job
@@ -54,11 +61,11 @@ def create(world: World, request: Message) -> Message:
     if not scheduling.HasField("timeout"):
         scheduling.timeout.seconds = DEFAULT_TIMEOUT_S
     scheduling.strategy = scheduling.strategy or STANDARD
-    room = world.settings.jobs_at_once > len(world.store.working(KIND, BUSY))
-    job.state = PENDING if room and not world.store.working(KIND, WAITING, 1) else QUEUED
+    held = world.settings.program(job.job_spec.worker_pool_specs[0].container_spec.image_uri) == HOLD
+    job.state = PENDING if held or (room(world) > 0 and not world.store.working(KIND, WAITING, 1)) else QUEUED
     stamp(job.create_time, world.clock())
     job.update_time.CopyFrom(job.create_time)
-    world.store.add(Row(KIND, job.name, parent, job.SerializeToString(), {}, WAITING))
+    world.store.add(Row(KIND, job.name, parent, job.SerializeToString(), {"hold": held}, BUSY if held else WAITING))
     return job
 
 

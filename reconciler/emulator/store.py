@@ -14,13 +14,13 @@ from pathlib import Path
 
 from reconciler.emulator.wire.errors import Json
 
-DONE, WAITING, BUSY = 0, 1, 2
-"""How much attention a row needs: none any more, to be started, being worked on."""
+DONE, WAITING, BUSY, HELD = 0, 1, 2, 3
+"""How much attention a row needs: none any more, to be started, being worked on, none until somebody says so."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One stored thing. `seq` grows with creation; `work` is `DONE`, `WAITING` or `BUSY`."""
+    """One stored thing. `seq` grows with creation; `work` is one of the four above."""
 
     kind: str
     name: str
