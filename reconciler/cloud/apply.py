@@ -105,12 +105,17 @@ def _attempt(this: _Pass, change: Change) -> Step:
         return Step(Outcome.SKIPPED, error.message)
     except LostAnswer as error:
         return Step(Outcome.WAITING, f"{error.message}: the next pass looks whether it was done")
-    except Conflict as error:
-        if change.action is Action.CREATE:
-            return Step(Outcome.FAILED, error.message)
-        return Step(Outcome.WAITING, f"{error.message}: it changed meanwhile, the next pass looks again")
     except LoraformError as error:
+        if _moved(error, change):
+            return Step(Outcome.WAITING, f"{error.message}: it changed meanwhile, the next pass looks again")
         return Step(Outcome.FAILED, f"{error.message}\n{error.remedy}" if error.remedy else error.message)
+
+
+def _moved(error: LoraformError, change: Change) -> bool:
+    """True when the plan's view of the object was overtaken: another etag, or another operation on it in flight."""
+    if isinstance(error, Conflict):
+        return change.action is not Action.CREATE
+    return isinstance(error, CloudError) and error.status == "ABORTED"
 
 
 def _perform(this: _Pass, change: Change) -> Step:

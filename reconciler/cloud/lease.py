@@ -19,7 +19,8 @@ from reconciler.core.errors import CloudError, Conflict, NotFound, Refused
 from reconciler.core.target import Target
 
 CLOUD_TTL = 60.0
-LOCAL_TTL = 6.0
+LOCAL_TTL = 15.0
+"""On a machine that is busy training, a thread may well be late by seconds."""
 
 
 @dataclass(frozen=True, slots=True)

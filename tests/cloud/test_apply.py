@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
 from reconciler.cloud import claims
+from reconciler.cloud.apply import apply_plan
 from reconciler.cloud.lease import acquire
 from reconciler.cloud.reconcile import Wish, converge, look, one_pass
 from reconciler.cloud.site import Site
@@ -94,8 +96,6 @@ def test_a_job_that_is_running_is_waited_for_and_not_started_twice(site: Site) -
 
 def test_a_plan_from_an_old_snapshot_does_not_start_a_second_job(site: Site) -> None:
     """Two applies looked at the same moment, and one was faster."""
-    from reconciler.cloud.apply import apply_plan
-
     run = training(site.target)
     stale = look(site, Wish((run,)))
     apply(site, [run])
@@ -110,8 +110,6 @@ def test_a_plan_from_an_old_snapshot_does_not_start_a_second_job(site: Site) -> 
 
 
 def test_of_two_applies_at_once_without_a_lease_one_starts_the_job(site: Site) -> None:
-    from reconciler.cloud.apply import apply_plan
-
     run = training(site.target)
     seen = look(site, Wish((run,)))
     barrier = threading.Barrier(2)
@@ -132,8 +130,6 @@ def test_of_two_applies_at_once_without_a_lease_one_starts_the_job(site: Site) -
 def test_a_claim_of_somebody_who_died_before_the_call_is_waited_for_then_taken_over(
     site: Site, later: Callable[[float], Site]
 ) -> None:
-    import time
-
     run = training(site.target)
     claims.take(site.storage, site.target, run, "the dead", now=time.time())
 
@@ -335,16 +331,19 @@ def test_an_interrupted_apply_reports_what_it_did_not_begin(site: Site) -> None:
 
 
 def test_an_apply_that_loses_its_lease_stops_before_the_next_call(site: Site) -> None:
-    desired = [training(site.target, name) for name in ("a", "b")]
+    seen = look(site, Wish(tuple(training(site.target, name) for name in ("a", "b"))))
+    lease = acquire(site.storage, site.target, ttl=60.0)
 
     def steal(_: object) -> None:
         site.storage.write(f"loraform/{site.target.fleet}/lease.json", b'{"holder": "thief", "since": 1}')
-        threading.Event().wait(2.5)
+        lease.renew()
 
-    seen = one_pass(site, Wish(tuple(desired)), on_result=steal)
+    report = apply_plan(seen.plan, seen.snapshot, site, by="me", lease=lease, on_result=steal)
 
-    assert [result.outcome for result in seen.results] == [Outcome.DONE, Outcome.SKIPPED]
-    assert "the lease was lost" in messages(seen)
+    assert [result.outcome for result in report.results] == [Outcome.DONE, Outcome.SKIPPED]
+    assert "the lease was lost" in report.results[1].message
+    assert len(jobs(site)) == 1
+    lease.release()
 
 
 def test_an_apply_beside_another_is_refused(site: Site) -> None:
