@@ -1,0 +1,22 @@
+"""`make bench`: measure, print one JSON line per figure, and judge nothing. Figures are medians of whole repetitions."""
+
+from __future__ import annotations
+
+import json
+import platform
+import sys
+
+from bench import cli, core, emulator, manifests
+
+ROOMS = {"cli": cli, "core": core, "manifests": manifests, "emulator": emulator}
+
+
+def main(names: list[str]) -> None:
+    """Run the named benchmarks, or all."""
+    print(json.dumps({"machine": platform.machine(), "python": platform.python_version()}), flush=True)
+    for name in names or ROOMS:
+        for figure in ROOMS[name].figures():
+            print(json.dumps({"bench": name, **figure}), flush=True)
+
+
+main(sys.argv[1:])
