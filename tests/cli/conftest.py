@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 LORAFORM = str(Path(sys.executable).with_name("loraform"))
 Loraform = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -28,3 +29,27 @@ def loraform(repository: Path) -> Iterator[Loraform]:
 
     yield run
     run("down")
+
+
+def write_experiment(repository: Path, name: str, **blocks: dict[str, object]) -> Path:
+    """A manifest with a base and rows in the repository; `blocks` are merged over it."""
+    (repository / "base").mkdir(exist_ok=True)
+    (repository / "base/config.json").write_text('{"model_type": "llama"}')
+    (repository / "rows.jsonl").write_text('{"messages": []}\n' * 3)
+    content: dict[str, object] = {
+        "apiVersion": "loraform/v1",
+        "kind": "Experiment",
+        "name": name,
+        "owner": "team-a",
+        "model": {"base": "./base"},
+        "data": {"train": "rows.jsonl"},
+        "adapter": {"r": 8},
+        "serving": {"max_replica_count": 1},
+    }
+    for block, values in blocks.items():
+        before = content.get(block)
+        content[block] = {**before, **values} if isinstance(before, dict) and isinstance(values, dict) else values
+    path = repository / f"experiments/{name}.yaml"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
+    return path

@@ -1,0 +1,58 @@
+"""A training image's program for tests of the command: it learns nothing, but keeps to the contract of the container.
+
+`training.seed` in the manifest says how it goes: 7 fails, 8 takes long, anything else ends at once.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+
+from google.cloud import storage
+
+from schemas.run_record import Counts, RunRecord, metadata_of
+from schemas.training_spec import TrainingSpec
+
+
+def say(event: str, **fields: object) -> None:
+    print("LORAFORM " + json.dumps({"event": event, **fields}), flush=True)
+
+
+def main() -> int:
+    spec = TrainingSpec.model_validate_json(sys.argv[sys.argv.index("--spec") + 1])
+    how = spec.training.get("seed", 1)
+    say("start", experiment=spec.experiment, method=spec.method, device="cpu")
+    say("phase", phase="training")
+    if how == 7:
+        say("failed", message="train.jsonl:3: no answer")
+        print("error: train.jsonl:3: no answer", flush=True)
+        return 2
+    for step in range(600 if how == 8 else 2):
+        say("step", step=step + 1, steps=600, loss=2.0 / (step + 1), eta_seconds=600.0 - step)
+        time.sleep(1.0 if how == 8 else 0.0)
+    bucket, _, name = spec.output.record.removeprefix("gs://").partition("/")
+    client = storage.Client(project="p")
+    folder = f"{name.rsplit('/', 2)[0]}/artifacts/{spec.identity}"
+    client.bucket(bucket).blob(f"{folder}/model/adapter_config.json").upload_from_string("{}")
+    record = RunRecord(
+        fleet=spec.fleet,
+        experiment=spec.experiment,
+        identity=spec.identity,
+        attempt=spec.attempt,
+        method=spec.method,
+        artifact_uri=f"gs://{bucket}/{folder}/model",
+        artifact_digest="0" * 64,
+        base=spec.model.base,
+        metrics={"eval_loss": 0.5},
+        counts=Counts(train_rows=3),
+    )
+    blob = client.bucket(bucket).blob(name)
+    blob.metadata = metadata_of(record)
+    blob.upload_from_string(record.model_dump_json(), if_generation_match=0)
+    say("done", seconds=1.0, reused=False)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
