@@ -21,7 +21,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from schemas import ownership
+from schemas import json_schema, ownership
 
 ROOT = Path(__file__).parent
 HELP_LENGTH = 140
@@ -49,7 +49,6 @@ def main() -> int:
 def generated() -> dict[Path, str]:
     """Every generated file with the text that it must have."""
     texts = {ROOT / "keys.json": keys_text()}
-    json_schema = importlib.import_module("schemas.json_schema")
     return texts | json_schema.texts()
 
 

@@ -17,6 +17,7 @@ FLEET = r"^[a-z][a-z0-9]{0,17}$"
 PUBLIC_NAME = r"^[A-Za-z0-9][A-Za-z0-9._@:/-]{0,127}$"
 LABEL_KEY = r"^[a-z][a-z0-9_-]{0,62}$"
 LABEL_VALUE = r"^[a-z0-9_-]{0,63}$"
+ENV_NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"
 OWN_LABELS = "loraform-"
 
 
@@ -33,20 +34,23 @@ METRIC = r"^[a-z][a-z0-9_]*$"
 MACHINE = r"^[a-z][a-z0-9-]*$"
 
 PATTERNS: Mapping[str, tuple[str, str]] = {
-    NAME: ("name", "has 1 to 40 lower-case letters, digits and -, and starts with a letter"),
-    FLEET: ("name", "has 1 to 18 lower-case letters and digits, and starts with a letter"),
-    PUBLIC_NAME: ("name", "has up to 128 letters, digits and ._@:/-, and starts with a letter or digit"),
-    SERVICE_ACCOUNT: ("format", "looks like NAME@PROJECT.iam.gserviceaccount.com"),
-    SECRET_VERSION: ("format", "looks like projects/P/secrets/S/versions/V"),
-    NETWORK: ("format", "looks like projects/NUMBER/global/networks/NAME"),
-    BUCKET_URI: ("format", "looks like gs://BUCKET/FOLDER"),
-    KMS_KEY: ("format", "looks like projects/P/locations/L/keyRings/R/cryptoKeys/K"),
-    TENSORBOARD: ("format", "looks like projects/P/locations/L/tensorboards/T"),
-    PROJECT: ("format", "is the id or the number of a Google Cloud project"),
-    REGION: ("format", "is a region, such as europe-west4"),
-    BUCKET: ("format", "is the name of a bucket, without gs://"),
-    METRIC: ("format", "is a name of lower-case letters, digits and _"),
-    MACHINE: ("format", "is a name as Google Cloud writes it, such as g2-standard-12 or pd-ssd"),
+    NAME: ("name", "must have 1 to 40 lower-case letters, digits and -, and starts with a letter"),
+    FLEET: ("name", "must have 1 to 18 lower-case letters and digits, and starts with a letter"),
+    PUBLIC_NAME: ("name", "must have up to 128 letters, digits and ._@:/-, and starts with a letter or digit"),
+    LABEL_KEY: ("label", "must have 1 to 63 lower-case letters, digits, - and _, a letter first"),
+    LABEL_VALUE: ("label", "must have at most 63 lower-case letters, digits, - and _"),
+    ENV_NAME: ("env-name", "must be a name of letters, digits and _, no digit first"),
+    SERVICE_ACCOUNT: ("format", "must look like NAME@PROJECT.iam.gserviceaccount.com"),
+    SECRET_VERSION: ("format", "must look like projects/P/secrets/S/versions/V"),
+    NETWORK: ("format", "must look like projects/NUMBER/global/networks/NAME"),
+    BUCKET_URI: ("format", "must look like gs://BUCKET/FOLDER"),
+    KMS_KEY: ("format", "must look like projects/P/locations/L/keyRings/R/cryptoKeys/K"),
+    TENSORBOARD: ("format", "must look like projects/P/locations/L/tensorboards/T"),
+    PROJECT: ("format", "must be the id or the number of a Google Cloud project"),
+    REGION: ("format", "must be a region, such as europe-west4"),
+    BUCKET: ("format", "must be the name of a bucket, without gs://"),
+    METRIC: ("format", "must be a name of lower-case letters, digits and _"),
+    MACHINE: ("format", "must be a name as Google Cloud writes it, such as g2-standard-12 or pd-ssd"),
 }
 """What each pattern means: the rule that is broken, and the words that complete `<key> ...`."""
 
@@ -94,48 +98,42 @@ Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
 
 
-def _checked_labels(labels: dict[str, str]) -> dict[str, str]:
-    for key, value in labels.items():
-        if key.startswith(OWN_LABELS):
-            raise PydanticCustomError(
-                "own-label", "labels that start with loraform- are Loraform's own: {key}", {"key": key}
-            )
-        if re.fullmatch(LABEL_KEY, key) is None or re.fullmatch(LABEL_VALUE, value) is None:
-            raise PydanticCustomError(
-                "label",
-                "{label} is no label: keys and values have at most 63 lower-case letters, digits, - and _, "
-                "and a key starts with a letter",
-                {"label": f"{key}: {value}"},
-            )
+def _label_key(key: str) -> str:
+    if key.startswith(OWN_LABELS):
+        raise PydanticCustomError("own-label", "labels that start with loraform- are Loraform's own")
+    return key
+
+
+def _few(labels: dict[str, str]) -> dict[str, str]:
     if len(labels) > 50:
-        raise PydanticCustomError(
-            "label", "there are {count} labels, 50 fit beside Loraform's own", {"count": len(labels)}
-        )
+        raise PydanticCustomError("label", "{count} labels are too many: 50 fit", {"count": len(labels)})
     return labels
 
 
-Labels = Annotated[dict[str, str], AfterValidator(_checked_labels)]
+Labels = Annotated[
+    dict[
+        Annotated[str, AfterValidator(_label_key), Field(pattern=LABEL_KEY)],
+        Annotated[str, Field(pattern=LABEL_VALUE)],
+    ],
+    AfterValidator(_few),
+]
 
 _SECRETIVE = re.compile(r"(?:^|_)(TOKEN|KEY|SECRET|PASSWORD|PASSWD|CREDENTIALS)$", re.IGNORECASE)
 
 
-def _without_secrets(env: dict[str, str]) -> dict[str, str]:
-    for name in env:
-        if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) is None:
-            raise PydanticCustomError("env-name", "{name} is no name of an environment variable", {"name": name})
-        if _SECRETIVE.search(name):
-            raise PydanticCustomError(
-                "secret-in-env",
-                "{name} looks like a secret: env values stand readable in git, in the job and in the console. "
-                "Put it into Secret Manager and name it in model.token_secret",
-                {"name": name},
-            )
-        if name.startswith(("AIP_", "LORAFORM_")):
-            raise PydanticCustomError("env-name", "{name} is set by Vertex AI or Loraform", {"name": name})
-    return env
+def _env_name(name: str) -> str:
+    if _SECRETIVE.search(name):
+        raise PydanticCustomError(
+            "secret-in-env",
+            "{name} looks like a secret: env values stand readable in git, in the job and in the console",
+            {"name": name},
+        )
+    if name.startswith(("AIP_", "LORAFORM_")):
+        raise PydanticCustomError("env-name", "{name} is set by Vertex AI or Loraform", {"name": name})
+    return name
 
 
-Env = Annotated[dict[str, str], AfterValidator(_without_secrets)]
+Env = dict[Annotated[str, AfterValidator(_env_name), Field(pattern=ENV_NAME)], str]
 ServiceAccount = Annotated[str, Field(pattern=SERVICE_ACCOUNT)]
 SecretVersion = Annotated[str, Field(pattern=SECRET_VERSION)]
 Network = Annotated[str, Field(pattern=NETWORK)]

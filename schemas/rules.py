@@ -29,6 +29,8 @@ class Finding(NamedTuple):
     message: str
     remedy: str = ""
     warning: bool = False
+    absent: Path = ()
+    """The path whose absence is the mistake: nothing is said about it where its value is wrong by itself."""
 
 
 def findings(experiment: Experiment) -> Iterator[Finding]:
@@ -131,7 +133,11 @@ def _training(it: Experiment) -> Iterator[Finding]:
         for key, off in (("eval_strategy", "no"), ("load_best_model_at_end", False), ("eval_on_start", False)):
             if training.get(key, off) != off:
                 yield Finding(
-                    ("training", key), "eval-missing", f"`{key}` needs rows to evaluate on", "Name them in `data.eval`."
+                    ("training", key),
+                    "eval-missing",
+                    f"`{key}` needs rows to evaluate on",
+                    "Name them in `data.eval`.",
+                    absent=("data", "eval"),
                 )
     best = training.get("load_best_model_at_end")
     if best and training.effective("eval_strategy") != training.effective("save_strategy"):
@@ -223,15 +229,24 @@ def _run(it: Experiment) -> Iterator[Finding]:
             "tensorboard",
             "Vertex AI writes to a TensorBoard only under a service account of the job's own",
             "Name one in `run.service_account`.",
+            absent=("run", "service_account"),
         )
 
 
 def _machine(path: Path, accelerator: str | None, count: int) -> Iterator[Finding]:
     if accelerator is None and count:
-        yield Finding((*path, "accelerator_count"), "accelerator", "how many of what? `accelerator_type` is missing")
+        yield Finding(
+            (*path, "accelerator_count"),
+            "accelerator",
+            "how many of what? `accelerator_type` is missing",
+            absent=(*path, "accelerator_type"),
+        )
     if accelerator is not None and not count:
         yield Finding(
-            (*path, "accelerator_type"), "accelerator", f"how many {accelerator}? `accelerator_count` is missing or 0"
+            (*path, "accelerator_type"),
+            "accelerator",
+            f"how many {accelerator}? `accelerator_count` is missing or 0",
+            absent=(*path, "accelerator_count"),
         )
 
 
@@ -245,6 +260,7 @@ def _evaluation(it: Experiment) -> Iterator[Finding]:
                     "eval-missing",
                     f"`{key}` needs rows to evaluate on",
                     "Name them in `data.eval`.",
+                    absent=("data", "eval"),
                 )
     for index, rule in enumerate(it.evaluation.gate):
         parsed = gate.parse(rule.expr)
@@ -256,6 +272,7 @@ def _evaluation(it: Experiment) -> Iterator[Finding]:
                 "gate-metric",
                 f"nothing measures `{parsed.metric}`",
                 f"{hint}Add it to `evaluation.metrics`; always there are {', '.join(gate.ALWAYS)}.",
+                absent=("evaluation", "metrics"),
             )
 
 

@@ -77,11 +77,12 @@ def _base(model: Model, base: locations.Location, around: Surroundings) -> Itera
         if model.revision is None or COMMIT.fullmatch(model.revision) is None:
             said = f"`{model.revision}` can move" if model.revision else "no revision is given"
             yield Finding(
-                ("model", "revision") if model.revision else ("model", "base"),
+                ("model", "base"),
                 "unpinned",
                 f"{base} is not pinned: {said}, and so can what is trained",
                 "Write the 40 hex digits of a commit as `model.revision`; `loraform pin` does it.",
                 warning=not around.pins,
+                absent=("model", "revision"),
             )
         return
     if model.revision is not None:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from pydantic import ValidationError
 
@@ -30,6 +30,7 @@ from schemas.rules import Finding
 PROJECT = "loraform.yaml"
 VERSION = "loraform/v1"
 
+Steps = tuple[str | int, ...]
 M = TypeVar("M", bound=Manifest)
 
 
@@ -121,6 +122,8 @@ class _Read(Generic[M]):
     raw: bytes
     index: int
     path: str
+    cut: frozenset[Steps] = frozenset()
+    """Paths whose values were wrong by themselves."""
 
 
 def _kept(item: _Read[M]) -> Placed[M]:
@@ -175,9 +178,9 @@ def _project(path: Path, target: str | None) -> tuple[_Read[Project] | None, lis
         source = Source(PROJECT, *documents[1].spot)
         problems.append(Diagnostic(source, "several-documents", f"{PROJECT} has one document", "Delete the others."))
     for document in documents[:1]:
-        model = _validated(Project, document, document.value, PROJECT, None, problems)
+        model, cut = _validated(Project, document, document.value, PROJECT, None, problems)
         if model is not None:
-            read = _Read(model, document, raw, 0, PROJECT)
+            read = _Read(model, document, raw, 0, PROJECT, cut)
             problems += _placed(read, checks.of_project(model, target))
             return read, problems
     return None, problems
@@ -208,17 +211,17 @@ class _Loader:
         content = document.value
         kind = content.get("kind") if isinstance(content, dict) else None
         if kind == "Endpoint":
-            endpoint = _validated(Endpoint, document, content, name, None, self.problems)
+            endpoint, cut = _validated(Endpoint, document, content, name, None, self.problems)
             if endpoint is not None:
-                read = _Read(endpoint, document, raw, index, name)
+                read = _Read(endpoint, document, raw, index, name, cut)
                 self.endpoints.append(read)
                 self._found(read, checks.of_model(endpoint.model, self.around))
         elif kind == "Experiment":
             defaults = self.project.value.defaults
             content = _merged(defaults, content) if defaults and isinstance(content, dict) else content
-            experiment = _validated(Experiment, document, content, name, self.project, self.problems)
+            experiment, cut = _validated(Experiment, document, content, name, self.project, self.problems)
             if experiment is not None:
-                found = _Read(experiment, document, raw, index, name)
+                found = _Read(experiment, document, raw, index, name, cut)
                 self.experiments.append(found)
                 self._found(found, rules.findings(experiment))
                 self._found(found, checks.of_experiment(experiment, self.around))
@@ -254,7 +257,7 @@ class _Loader:
                             ("name",),
                             "duplicate-name",
                             f"the name `{item.value.name}` is taken by {where}",
-                            "Rename one.",
+                            "Rename one of the two.",
                         )
                     ],
                 )
@@ -294,44 +297,40 @@ def _validated(
     name: str,
     project: _Read[Project] | None,
     problems: list[Diagnostic],
-) -> M | None:
-    """The manifest; with its mistakes cut out when it is still one without them, so that other rules can be tried."""
+) -> tuple[M | None, frozenset[Steps]]:
+    """The manifest, and the paths that were cut out of it.
+
+    A manifest with mistakes is read again without them, so that the rules between its other fields can be tried.
+    """
     own = [_diagnostic(name, problem) for problem in document.problems]
     spots = {(item.source.line, item.source.column) for item in own}
     problems += own
-    for _ in range(3):
-        try:
-            return model.model_validate(content)
-        except ValidationError as error:
-            errors = error.errors(include_url=False)
-        for message in messages.explain(errors, model):
-            place = _place(document, message.path, name, project, key=message.at_key or message.rule == "missing-key")
-            if place.path != name or (place.line, place.column) not in spots:
-                problems.append(Diagnostic(place, message.rule, message.text, message.remedy))
-        rest = _without(content, [error["loc"] for error in errors])
-        if rest is None:
-            return None
-        content = rest
-    return None
+    try:
+        return model.model_validate(content), frozenset()
+    except ValidationError as error:
+        errors = error.errors(include_url=False)
+    for message in messages.explain(errors, model):
+        place = _place(document, message.path, name, project, key=message.at_key or message.rule == "missing-key")
+        if place.path != name or (place.line, place.column) not in spots:
+            problems.append(Diagnostic(place, message.rule, message.text, message.remedy))
+    paths = frozenset(tuple(step for step in error["loc"] if step != "[key]") for error in errors)
+    try:
+        return model.model_validate(_without(content, paths)), paths
+    except ValidationError:
+        return None, paths
 
 
-def _without(content: Plain, places: Iterable[tuple[int | str, ...]]) -> Plain:
-    """A copy of the content without the values at fault; None when something is missing or the whole is at fault."""
+def _without(content: Plain, paths: Iterable[Steps]) -> Plain:
+    """A copy of the content without the values at fault. A list with a fault in it goes as a whole."""
     copy = _copied(content)
-    for place in sorted(places, key=len):
-        parent: Plain = copy
-        path = [step for step in place if step != "[key]"]
+    for path in paths:
+        parent = copy
         for depth, step in enumerate(path):
-            inner = parent.get(step) if isinstance(parent, dict) and isinstance(step, str) else None
-            last = depth + 1 == len(path) or not isinstance(inner, dict)
-            if not isinstance(parent, dict) or not isinstance(step, str) or (last and step not in parent):
-                return None if isinstance(parent, dict) and depth + 1 == len(path) else copy
-            if last:
-                del parent[step]
+            inner = parent.get(str(step)) if isinstance(parent, dict) else None
+            if isinstance(parent, dict) and (depth + 1 == len(path) or not isinstance(inner, dict)):
+                parent.pop(str(step), None)
                 break
             parent = inner
-        else:
-            return None
     return copy
 
 
@@ -348,7 +347,7 @@ def _merged(defaults: Mapping[str, Plain], content: Mapping[str, Plain]) -> dict
     return result
 
 
-def _placed(read: _Read[M], findings: Iterable[Finding], project: _Read[Project] | None = None) -> list[Diagnostic]:
+def _placed(read: _Read[Any], findings: Iterable[Finding], project: _Read[Project] | None = None) -> list[Diagnostic]:
     return [
         Diagnostic(
             _place(read.document, finding.path, read.path, project),
@@ -358,6 +357,7 @@ def _placed(read: _Read[M], findings: Iterable[Finding], project: _Read[Project]
             Severity.WARNING if finding.warning else Severity.ERROR,
         )
         for finding in findings
+        if not finding.absent or finding.absent not in read.cut
     ]
 
 

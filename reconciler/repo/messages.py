@@ -36,7 +36,14 @@ class Message(NamedTuple):
 def explain(errors: Iterable[ErrorDetails], model: type[BaseModel]) -> Iterator[Message]:
     """One message per mistake: the several errors of one value that fits no alternative are one mistake."""
     seen: set[tuple[Path, str]] = set()
+    errors = list(errors)
+    places = {error["loc"] for error in errors}
     for error in errors:
+        depth = len(error["loc"])
+        if error["type"] == "too_short" and any(
+            len(place) > depth and place[:depth] == error["loc"] for place in places
+        ):
+            continue
         message = _explained(error, model)
         if (message.path, message.rule) not in seen:
             seen.add((message.path, message.rule))
@@ -45,6 +52,8 @@ def explain(errors: Iterable[ErrorDetails], model: type[BaseModel]) -> Iterator[
 
 def _explained(error: ErrorDetails, model: type[BaseModel]) -> Message:
     path: Path = tuple(step for step in error["loc"] if step != "[key]")
+    if path != error["loc"]:
+        return _own(path, error)._replace(at_key=True)
     if error["type"] == "extra_forbidden":
         return _unknown(path, error["input"], model)
     if error["type"] == "missing":
@@ -74,7 +83,9 @@ def _unknown(path: Path, value: Any, model: type[BaseModel]) -> Message:
     if homes:
         place = " or ".join(f"`{home}`" if home else "the top level" for home in homes)
         return Message(path, "unknown-key", text, f"It belongs under {place}.", True)
-    few = f"Its keys are {', '.join(valid)}." if 0 < len(valid) <= 16 else ""
+    if isinstance(owner, type) and issubclass(owner, Keys):
+        return Message(path, "unknown-key", text, f"Its keys are those of {table()[owner.block].library}.", True)
+    few = f"Its keys are {', '.join(valid)}." if valid else ""
     return Message(path, "unknown-key", text, few, True)
 
 
@@ -115,12 +126,9 @@ def _missing(path: Path, model: type[BaseModel]) -> Message:
 def _foreign(path: Path, error: ErrorDetails, key: Key) -> Message:
     """An error in a key of a foreign vocabulary: the table says what the key takes."""
     value = error["input"]
-    takes = " or ".join(_in_words(part) for part in _parts(key.type))
-    if key.choices and "str" in key.type:
-        takes = f"one of {', '.join(str(choice) for choice in key.choices)}"
-        near = get_close_matches(str(value), [str(choice) for choice in key.choices], 1, NEAR)
-        remedy = f"Did you mean `{near[0]}`?" if near and isinstance(value, str) else _way_out(value, key.type)
-        return Message(path, "value", f"`{dotted(path)}` takes {takes}; this is {shown(value)}", remedy)
+    takes = " or ".join(_in_words(part) for part in _parts(key.type) if part != "null") or "null"
+    if key.choices and isinstance(value, str):
+        return _choice(path, value, [str(choice) for choice in key.choices])
     return Message(
         path, "type", f"`{dotted(path)}` takes {takes}; this is {described(value)}", _way_out(value, key.type)
     )
@@ -135,12 +143,9 @@ def _own(path: Path, error: ErrorDetails) -> Message:
         return Message(path, "type", f"{name} takes {words}; this is {described(value)}", _way_out(value, plain))
     if kind == "literal_error":
         choices = re.findall(r"'([^']*)'", str(context.get("expected", "")))
-        near = get_close_matches(str(value).lower(), [choice.lower() for choice in choices], 1, NEAR)
-        found = next((choice for choice in choices if near and choice.lower() == near[0]), None)
-        remedy = f"Did you mean `{found}`?" if found else ""
-        listed = ", ".join(choices) or str(context.get("expected"))
-        one_of = f"one of {listed}" if len(choices) != 1 else f"`{listed}`"
-        return Message(path, "value", f"{name} takes {one_of}; this is {shown(value)}", remedy)
+        if choices:
+            return _choice(path, value, choices)
+        return Message(path, "value", f"{name} takes {context.get('expected')}; this is {shown(value)}")
     if kind == "string_pattern_mismatch":
         return _pattern(path, value, str(context.get("pattern", "")))
     if kind in _RANGES:
@@ -150,10 +155,28 @@ def _own(path: Path, error: ErrorDetails) -> Message:
         return Message(path, "empty", f"{name} is empty")
     if kind == "string_too_long":
         return Message(path, "length", f"{name} is longer than {context.get('max_length')} characters")
-    at = next(
-        (context[word] for word in ("name", "key") if isinstance(value, dict) and context.get(word) in value), None
-    )
-    return Message((*path, at) if at is not None else path, kind, error["msg"], _CUSTOM.get(kind, ""), at is not None)
+    return Message(path, kind, error["msg"], _CUSTOM.get(kind, ""))
+
+
+def _choice(path: Path, value: Any, choices: Sequence[str]) -> Message:
+    """A word that is none of those that are allowed. Long lists are for the remedy, and only without a near word."""
+    near = nearest(str(value), choices)
+    remedy = f"Did you mean {' or '.join(f'`{word}`' for word in near)}?" if near else ""
+    takes = f"one of {', '.join(choices)}" if len(choices) > 1 else f"`{choices[0]}`"
+    if len(takes) > 100:
+        takes = f"one of {len(choices)} words"
+        remedy = remedy or f"They are {', '.join(choices)}."
+    return Message(path, "value", f"`{dotted(path)}` takes {takes}; this is {described(value)}", remedy)
+
+
+def nearest(word: str, choices: Sequence[str]) -> list[str]:
+    """Up to two choices that were probably meant: those that have all parts of the word, else those spelt alike."""
+    parts = set(re.split(r"[^a-z0-9]+", word.lower()))
+    whole = [choice for choice in choices if parts and parts <= set(re.split(r"[^a-z0-9]+", choice.lower()))]
+    if whole:
+        return whole[:2]
+    lower = {choice.lower(): choice for choice in choices}
+    return [lower[found] for found in get_close_matches(word.lower(), lower, 1, NEAR)]
 
 
 _CUSTOM: Mapping[str, str] = {
@@ -208,6 +231,8 @@ def _way_out(value: Any, wanted: str) -> str:
         return "Write it without quotes."
     if isinstance(value, (bool, int, float)) and "str" in wanted:
         return f'Put it in quotes: "{shown(value)}".'
+    if isinstance(value, (str, int, float)) and wanted == "list":
+        return f"Write it as a list: [{shown(value)}]."
     if isinstance(value, float) and wanted == "int" and value.is_integer():
         return f"Write {int(value)}."
     return ""
@@ -249,7 +274,7 @@ def described(value: Any) -> str:
     if isinstance(value, (int, float)):
         return f"the number {value}"
     if isinstance(value, str):
-        return f"the text {shown(value)}"
+        return f'the text "{shown(value)}"' if value.isprintable() else f"the text {shown(value)}"
     return "a list" if isinstance(value, (list, tuple)) else "a mapping"
 
 
