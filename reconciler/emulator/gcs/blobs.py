@@ -38,19 +38,25 @@ class _Checksum(Protocol):
 
 
 class Spool:
-    """A temporary file that is being written, with its checksums. One writer at a time; not for sharing."""
+    """A temporary file that is being written, with its checksums. One writer at a time; not for sharing.
 
-    def __init__(self, path: Path, resume: bool = False) -> None:
+    Where the file is there already it is continued, at a multiple of `quantum` bytes.
+    """
+
+    def __init__(self, path: Path, quantum: int = 1) -> None:
         self.path = path
         self.size = 0
         self._crc32c: _Checksum = google_crc32c.Checksum()  # type: ignore[no-untyped-call] # the package has no types
         self._md5 = hashlib.md5(usedforsecurity=False)
-        self._file = path.open("r+b" if resume else "xb", buffering=0)
-        if resume:
+        self._file = path.open("a+b", buffering=0)
+        if there := os.fstat(self._file.fileno()).st_size:
+            self._file.truncate(there - there % quantum)
             self._rehash()
 
     def write(self, piece: bytes) -> None:
         """Append bytes; the checksums follow."""
+        if self._file.closed:
+            self._file = self.path.open("a+b", buffering=0)
         view = memoryview(piece)
         while view:
             view = view[self._file.write(view) :]
@@ -60,6 +66,7 @@ class Spool:
 
     def finish(self, durable: bool = False) -> Content:
         """Close the file and return what it holds; `durable` forces it to the disk first."""
+        self.write(b"")
         if durable:
             os.fsync(self._file.fileno())
         self._file.close()
@@ -67,7 +74,7 @@ class Spool:
         return Content(self.path, self.size, crc32c, base64.b64encode(self._md5.digest()).decode())
 
     def pause(self) -> None:
-        """Close the file and keep it."""
+        """Close the file until more is written."""
         self._file.close()
 
     def discard(self) -> None:
@@ -76,6 +83,7 @@ class Spool:
         self.path.unlink(missing_ok=True)
 
     def _rehash(self) -> None:
+        self._file.seek(0)
         while piece := self._file.read(PIECE):
             self._crc32c.update(piece)
             self._md5.update(piece)
@@ -97,10 +105,9 @@ class Blobs:
         """Return an empty temporary file to write into."""
         return Spool(self._spool / uuid.uuid4().hex)
 
-    def spool_named(self, name: str) -> Spool:
+    def spool_named(self, name: str, quantum: int) -> Spool:
         """Return a temporary file that outlives a request and, kept by `sweep`, a restart; new, or as it was left."""
-        path = self._spool / name
-        return Spool(path, resume=path.exists())
+        return Spool(self._spool / name, quantum)
 
     def finish(self, spool: Spool) -> Content:
         """Close a temporary file, forced to the disk where writes are durable, and return what it holds."""

@@ -28,7 +28,14 @@ from reconciler.emulator.gcs.versions import Source
 Change = Callable[[Settings], Settings]
 """The settings that a bucket or object has -> the settings that it shall have."""
 
+Together = Callable[[sqlite3.Connection, StoredObject], None]
+"""Called inside the transaction that makes an object, with what it has become."""
+
 EVERYTHING = Query()
+
+
+def nothing_else(connection: sqlite3.Connection, item: StoredObject) -> None:
+    """Write nothing beside the object."""
 
 
 def number_of(project: str) -> str:
@@ -163,8 +170,12 @@ class Buckets:
         settings: Settings = EMPTY,
         conditions: Conditions = ANY,
         components: int = 0,
+        together: Together = nothing_else,
     ) -> StoredObject:
-        """Make finished bytes the live version of an object; on refusal they are left where they are."""
+        """Make finished bytes the live version of an object; on refusal they are left where they are.
+
+        What `together` writes into the catalogue happens with it or not at all.
+        """
         check_object_name(name)
         with self._writing() as (connection, doomed):
             versions.check_write(connection, bucket, name, conditions)
@@ -178,7 +189,9 @@ class Buckets:
                 components=components,
                 settings=settings,
             )
-            return versions.publish(connection, item, self.now(), doomed)
+            new = versions.publish(connection, item, self.now(), doomed)
+            together(connection, new)
+            return new
 
     def check(self, bucket: str, name: str, conditions: Conditions) -> None:
         """Raise what a write with these preconditions would raise now; the write itself checks again."""

@@ -1,0 +1,94 @@
+"""Cloud Storage as an ASGI application: `storage_app(buckets)` answers every path that `claims` says is its own.
+
+Decides which kind of request this is and how refusals travel; the calls themselves are in `routes.py`, `media.py`,
+`upload_calls.py` and `batch.py`. Reads are answered in the event loop, writes in threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+
+from reconciler.emulator.gcs.batch import answer_batch
+from reconciler.emulator.gcs.buckets import Buckets
+from reconciler.emulator.gcs.errors import Json, StorageError
+from reconciler.emulator.gcs.fields import partial as selected
+from reconciler.emulator.gcs.http import App, Receive, Reply, Request, Scope, Send, json_reply, read_request, send_reply
+from reconciler.emulator.gcs.media import download
+from reconciler.emulator.gcs.routes import call, unknown
+from reconciler.emulator.gcs.sessions import Sessions
+from reconciler.emulator.gcs.upload_calls import upload
+
+PREFIXES = ("/storage/v1/", "/upload/storage/v1/", "/resumable/upload/storage/v1/", "/download/storage/v1/", "/batch")
+
+
+def claims(path: str) -> bool:
+    """Whether a request to this path is for Cloud Storage."""
+    return path.startswith(PREFIXES)
+
+
+def storage_app(buckets: Buckets) -> App:
+    """Return the application that serves `buckets`."""
+    sessions = Sessions(buckets)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        try:
+            request = read_request(scope, receive)
+        except StorageError as error:
+            await send_reply(_refusal(error), send)
+            return
+        try:
+            reply = await answer(buckets, sessions, request)
+            async for _ in request.body.pieces():
+                pass  # a client that is still sending must be heard out before it listens
+        except ConnectionResetError:
+            return
+        await send_reply(reply, send, request.method == "HEAD")
+
+    return app
+
+
+async def answer(buckets: Buckets, sessions: Sessions, request: Request) -> Reply:
+    """Return the reply to one request."""
+    try:
+        match request.path:
+            case ("download", "storage", "v1", "b", bucket, "o", name):
+                return download(buckets, request, bucket, name)
+            case ("storage", "v1", "b", bucket, "o", name) if request.query.get("alt") == "media":
+                if request.method == "GET":
+                    return download(buckets, request, bucket, name)
+            case ("upload", "storage", "v1", "b", bucket, "o") | (
+                "resumable", "upload", "storage", "v1", "b", bucket, "o",
+            ):  # fmt: skip
+                found = await upload(buckets, sessions, request, bucket)
+                return found if isinstance(found, Reply) else _shown(found, request)
+            case ("batch",) | ("batch", "storage", "v1"):
+                return await answer_batch(request, partial(_answer_call, buckets))
+        return await _answer_call(buckets, request)
+    except StorageError as error:
+        return _refusal(error)
+
+
+async def _answer_call(buckets: Buckets, request: Request) -> Reply:
+    """Answer a call on metadata, alone or out of a batch."""
+    try:
+        if request.path[:2] != ("storage", "v1"):
+            raise unknown(request)
+        if request.method == "GET":
+            found = call(buckets, request, {})
+        else:
+            found = await asyncio.to_thread(call, buckets, request, await request.json())
+        return Reply(204) if found is None else _shown(found, request)
+    except StorageError as error:
+        return _refusal(error)
+
+
+def _shown(found: Json, request: Request) -> Reply:
+    fields = request.query.get("fields", "")
+    return json_reply(selected(found, fields) if fields else found)
+
+
+def _refusal(error: StorageError) -> Reply:
+    return Reply(304) if error.status == 304 else json_reply(error.envelope(), error.status)

@@ -1,0 +1,141 @@
+"""The JSON API's calls on buckets and their IAM policies: what they read from a request, what they answer."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+
+from reconciler.emulator.gcs.buckets import Buckets
+from reconciler.emulator.gcs.errors import Json, condition_not_met, invalid, required
+from reconciler.emulator.gcs.http import Request
+from reconciler.emulator.gcs.records import Bucket, Settings
+from reconciler.emulator.gcs.resources import bucket_json, bucket_settings, etag, merged
+
+PAGE = 1000
+
+
+def list_buckets(buckets: Buckets, request: Request) -> Json:
+    """`buckets.list`. Without a project, which the official client leaves out for an emulator, all buckets."""
+    limit = min(request.number("maxResults") or PAGE, PAGE)
+    after = _after(request.query.get("pageToken", ""))
+    found = buckets.list_buckets(request.query.get("project", ""), request.query.get("prefix", ""), after, limit + 1)
+    shown: Json = {"kind": "storage#buckets"}
+    if len(found) > limit:
+        shown["nextPageToken"] = base64.urlsafe_b64encode(found[limit - 1].name.encode()).decode()
+    if found:
+        shown["items"] = [bucket_json(bucket, request.base) for bucket in found[:limit]]
+    return shown
+
+
+def create_bucket(buckets: Buckets, request: Request, body: Json) -> Json:
+    """`buckets.insert`."""
+    name = body.get("name")
+    if not isinstance(name, str) or not name:
+        raise required("Required bucket name is missing.")
+    settings = merged({}, bucket_settings(body))
+    return bucket_json(
+        buckets.create_bucket(name, project=request.query.get("project", ""), settings=settings), request.base
+    )
+
+
+def get_bucket(buckets: Buckets, request: Request, name: str) -> Json:
+    """`buckets.get`."""
+    return bucket_json(buckets.bucket(name, request.conditions()), request.base)
+
+
+def patch_bucket(buckets: Buckets, request: Request, name: str, body: Json) -> Json:
+    """`buckets.patch`: the given fields change."""
+    patch = _without_place(bucket_settings(body))
+    return bucket_json(buckets.change_bucket(name, lambda old: merged(old, patch), request.conditions()), request.base)
+
+
+def update_bucket(buckets: Buckets, request: Request, name: str, body: Json) -> Json:
+    """`buckets.update`: all that may be written is replaced."""
+    settings = merged({}, _without_place(bucket_settings(body)))
+
+    def change(old: Settings) -> Settings:
+        return {"location": old["location"], "storageClass": old["storageClass"], **settings}
+
+    return bucket_json(buckets.change_bucket(name, change, request.conditions()), request.base)
+
+
+def delete_bucket(buckets: Buckets, request: Request, name: str) -> None:
+    """`buckets.delete`."""
+    buckets.delete_bucket(name, request.conditions())
+
+
+def storage_layout(buckets: Buckets, request: Request, name: str) -> Json:
+    """`buckets.getStorageLayout`: every bucket here has a flat namespace."""
+    shown = bucket_json(buckets.bucket(name), request.base)
+    return {
+        "kind": "storage#storageLayout",
+        "bucket": name,
+        "location": shown["location"],
+        "locationType": shown["locationType"],
+        "hierarchicalNamespace": {"enabled": False},
+    }
+
+
+def get_policy(buckets: Buckets, request: Request, name: str) -> Json:
+    """`buckets.getIamPolicy`."""
+    return _policy_json(buckets.bucket(name))
+
+
+def set_policy(buckets: Buckets, request: Request, name: str, body: Json) -> Json:
+    """`buckets.setIamPolicy`: an etag in the body must be the current one."""
+    bindings = body.get("bindings", [])
+    if not isinstance(bindings, list) or not all(isinstance(one, Mapping) and "role" in one for one in bindings):
+        raise invalid("Invalid value for field bindings.")
+    revision = buckets.bucket(name).policy_revision
+    if body.get("etag") not in (None, etag(revision)):
+        raise condition_not_met()
+    version = body.get("version", 1)
+    policy = {"version": version if isinstance(version, int) else 1, "bindings": bindings}
+    return _policy_json(buckets.set_policy(name, policy, revision if body.get("etag") else None))
+
+
+def test_permissions(buckets: Buckets, request: Request, name: str) -> Json:
+    """`buckets.testIamPermissions`: whoever reaches this server may do everything."""
+    buckets.bucket(name)
+    asked = [value for key, value in request.repeated if key == "permissions"]
+    if not asked:
+        raise required("Required parameter: permissions", "permissions")
+    shown: Json = {"kind": "storage#testIamPermissionsResponse"}
+    for one in asked:
+        if not one.startswith("storage."):
+            raise invalid(f"Invalid permission: {one}", "permissions")
+    return shown | {"permissions": asked}
+
+
+def service_account(buckets: Buckets, request: Request, project: str) -> Json:
+    """`projects.serviceAccount.get`."""
+    address = f"service-{buckets.project_number(project)}@gs-project-accounts.iam.gserviceaccount.com"
+    return {"kind": "storage#serviceAccount", "email_address": address}
+
+
+def _policy_json(bucket: Bucket) -> Json:
+    legacy = [
+        {"role": "roles/storage.legacyBucketOwner",
+         "members": [f"projectEditor:{bucket.project}", f"projectOwner:{bucket.project}"]},
+        {"role": "roles/storage.legacyBucketReader", "members": [f"projectViewer:{bucket.project}"]},
+    ]  # fmt: skip
+    return {
+        "kind": "storage#policy",
+        "resourceId": f"projects/_/buckets/{bucket.name}",
+        "version": bucket.policy.get("version", 1),
+        "etag": etag(bucket.policy_revision),
+        "bindings": bucket.policy.get("bindings", legacy),
+    }
+
+
+def _without_place(settings: dict[str, object]) -> dict[str, object]:
+    """A bucket never moves: Google ignores a location in a patch or update."""
+    return {name: value for name, value in settings.items() if name != "location"}
+
+
+def _after(token: str) -> str:
+    try:
+        return base64.urlsafe_b64decode(token).decode()
+    except (ValueError, binascii.Error) as error:
+        raise invalid("Invalid page token.", "pageToken") from error

@@ -1,0 +1,169 @@
+"""Buckets and objects as Google's JSON resources, and what of such a resource a client may write.
+
+Decides names, types and defaults on the wire. Unknown and output-only fields in a request are ignored, as Google does.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from urllib.parse import quote
+
+from reconciler.emulator.gcs.errors import Json, invalid
+from reconciler.emulator.gcs.records import Bucket, Settings, StoredObject
+
+_OBJECT_TEXTS = (
+    "cacheControl", "contentDisposition", "contentEncoding", "contentLanguage", "contentType", "customTime",
+    "kmsKeyName", "storageClass",
+)  # fmt: skip
+_OBJECT_FLAGS = ("eventBasedHold", "temporaryHold")
+_OBJECT_MAPS = ("contexts", "retention")
+_BUCKET_TEXTS = ("location", "rpo", "storageClass")
+_BUCKET_FLAGS = ("defaultEventBasedHold",)
+_BUCKET_MAPS = (
+    "autoclass", "billing", "customPlacementConfig", "encryption", "hierarchicalNamespace", "iamConfiguration",
+    "ipFilter", "lifecycle", "logging", "objectRetention", "retentionPolicy", "softDeletePolicy", "versioning",
+    "website",
+)  # fmt: skip
+_MULTI_REGIONS = ("ASIA", "EU", "US")
+_DUAL_REGIONS = ("ASIA1", "EUR4", "EUR5", "EUR7", "EUR8", "NAM4")
+
+
+def object_settings(body: Json) -> dict[str, object]:
+    """Return what a client may write of an object, checked; a field that is null stays null, to be deleted."""
+    found = _typed(body, _OBJECT_TEXTS, _OBJECT_FLAGS, _OBJECT_MAPS)
+    if "metadata" in body:
+        found["metadata"] = _texts(body["metadata"], "metadata")
+    return found
+
+
+def bucket_settings(body: Json) -> dict[str, object]:
+    """Return what a client may write of a bucket, checked; a field that is null stays null, to be deleted."""
+    found = _typed(body, _BUCKET_TEXTS, _BUCKET_FLAGS, _BUCKET_MAPS)
+    if isinstance(location := found.get("location"), str):
+        found["location"] = location.upper()
+    if "labels" in body:
+        found["labels"] = _texts(body["labels"], "labels")
+    if "cors" in body:
+        found["cors"] = body["cors"]
+    return found
+
+
+def merged(old: Settings, patch: Settings) -> dict[str, object]:
+    """Return `old` patched: null deletes, a map is merged key by key, everything else replaces."""
+    new = dict(old)
+    for name, value in patch.items():
+        before = new.get(name)
+        if value is None:
+            new.pop(name, None)
+        elif isinstance(value, Mapping):
+            new[name] = merged(before if isinstance(before, Mapping) else {}, value)
+        else:
+            new[name] = value
+    return {name: value for name, value in new.items() if value != {} or name not in {"metadata", "labels"}}
+
+
+def object_json(item: StoredObject, base: str) -> Json:
+    """Return an object as Google's resource; `base` is this server's address as the client named it."""
+    where = f"b/{quote(item.bucket, safe='')}/o/{quote(item.name, safe='')}"
+    shown: Json = {
+        "kind": "storage#object",
+        "id": f"{item.bucket}/{item.name}/{item.generation}",
+        "selfLink": f"{base}/storage/v1/{where}",
+        "mediaLink": f"{base}/download/storage/v1/{where}?generation={item.generation}&alt=media",
+        "name": item.name,
+        "bucket": item.bucket,
+        "generation": str(item.generation),
+        "metageneration": str(item.metageneration),
+        "storageClass": "STANDARD",
+        "size": str(item.size),
+        "crc32c": item.crc32c,
+        "etag": etag(item.generation, item.metageneration),
+        "timeCreated": timestamp(item.created),
+        "updated": timestamp(item.updated),
+        "timeStorageClassUpdated": timestamp(item.created),
+        "timeFinalized": timestamp(item.created),
+    }
+    if item.md5:
+        shown["md5Hash"] = item.md5
+    if item.components:
+        shown["componentCount"] = item.components
+    if item.deleted:
+        shown["timeDeleted"] = timestamp(item.deleted)
+    return shown | dict(item.settings)
+
+
+def bucket_json(bucket: Bucket, base: str) -> Json:
+    """Return a bucket as Google's resource; `base` is this server's address as the client named it."""
+    location = str(bucket.settings.get("location", "US"))
+    shown: Json = {
+        "kind": "storage#bucket",
+        "id": bucket.name,
+        "selfLink": f"{base}/storage/v1/b/{bucket.name}",
+        "name": bucket.name,
+        "projectNumber": bucket.project_number,
+        "generation": str(bucket.generation),
+        "metageneration": str(bucket.metageneration),
+        "locationType": _location_type(location),
+        "storageClass": "STANDARD",
+        "etag": etag(bucket.metageneration),
+        "timeCreated": timestamp(bucket.created),
+        "updated": timestamp(bucket.updated),
+        "iamConfiguration": {
+            "bucketPolicyOnly": {"enabled": False},
+            "uniformBucketLevelAccess": {"enabled": False},
+            "publicAccessPrevention": "inherited",
+        },
+    }
+    return shown | dict(bucket.settings)
+
+
+def etag(*numbers: int) -> str:
+    """Return an entity tag as Google makes them: a tiny proto message of the numbers, in base64."""
+    raw = bytearray()
+    for field, number in enumerate(numbers, start=1):
+        raw.append(field << 3)
+        while number > 0x7F:
+            raw.append(number & 0x7F | 0x80)
+            number >>= 7
+        raw.append(number)
+    return base64.b64encode(raw).decode()
+
+
+def timestamp(microseconds: int) -> str:
+    """Return a time as on the wire, to the millisecond."""
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+
+
+def _typed(body: Json, texts: tuple[str, ...], flags: tuple[str, ...], maps: tuple[str, ...]) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for names, kind in ((texts, str), (flags, bool), (maps, dict)):
+        for name in names:
+            if name in body:
+                value = body[name]
+                if value is not None and not isinstance(value, kind):
+                    raise invalid(f"Invalid value for field {name}: {value!r}")
+                found[name] = value
+    return found
+
+
+def _texts(value: object, name: str) -> dict[str, str | None] | None:
+    """Return a map of texts; numbers and booleans become texts, as Google's parser makes them."""
+    if value is None:
+        return None
+    if not isinstance(value, dict):
+        raise invalid(f"Invalid value for field {name}: {value!r}")
+    found: dict[str, str | None] = {}
+    for key, one in value.items():
+        if isinstance(one, dict | list):
+            raise invalid(f"Invalid value for field {name}.{key}: {one!r}")
+        found[key] = str(one).lower() if isinstance(one, bool) else None if one is None else str(one)
+    return found
+
+
+def _location_type(location: str) -> str:
+    if location in _MULTI_REGIONS:
+        return "multi-region"
+    return "dual-region" if location in _DUAL_REGIONS or "+" in location else "region"

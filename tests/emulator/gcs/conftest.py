@@ -1,0 +1,70 @@
+"""A real server on a free loopback port for these tests, and Google's own clients pointed at it."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import pytest
+import uvicorn
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import storage
+
+from reconciler.emulator.gcs.app import storage_app
+from reconciler.emulator.gcs.buckets import Buckets
+
+
+@dataclass(frozen=True)
+class Served:
+    """A store and the address at which it is served."""
+
+    buckets: Buckets
+    url: str
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    buckets = Buckets(tmp_path_factory.mktemp("storage"), lambda: datetime.now(UTC))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        config = uvicorn.Config(storage_app(buckets), access_log=False, log_level="warning", lifespan="off")
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        yield Served(buckets, url)
+        server.should_exit = True
+        thread.join()
+    buckets.close()
+
+
+@pytest.fixture
+def client(served: Served) -> Iterator[storage.Client]:
+    found = storage.Client(
+        project="test-project", credentials=AnonymousCredentials(), client_options={"api_endpoint": served.url}
+    )
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def bucket(client: storage.Client, request: pytest.FixtureRequest) -> storage.Bucket:
+    """A fresh bucket for this test alone."""
+    number = len(list(client.list_buckets()))
+    return client.create_bucket(f"bucket-{number}")
+
+
+@pytest.fixture
+def raw(served: Served) -> Iterator[httpx.Client]:
+    """HTTP without a Google client, for what they cannot send."""
+    with httpx.Client(base_url=served.url) as found:
+        yield found
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path
