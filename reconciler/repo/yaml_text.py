@@ -336,9 +336,14 @@ def _spot_of(text: str, index: int) -> Spot:
 
 def _syntax(error: yaml.MarkedYAMLError, text: str) -> Problem:
     mark = error.problem_mark or error.context_mark
-    spot = _spot(mark) if mark is not None else Spot(1, 1)
     lines = text.split("\n")
-    spot = Spot(min(spot.line, len(lines)), spot.column)
+    if mark is not None and mark.index >= len(text.rstrip()) and error.context_mark is not None:
+        begun = error.context_mark
+        if begun.line < len(lines) and begun.index < len(text.rstrip()):
+            return Problem(_spot(begun), "yaml-syntax", "this is not YAML: what begins here is never closed")
+    spot = _spot(mark) if mark is not None else Spot(1, 1)
+    if spot.line > len(lines):
+        spot = Spot(len(lines), len(lines[-1]) + 1)
     line = lines[spot.line - 1]
     before = line[: len(line) - len(line.lstrip())]
     if "\t" in before:
