@@ -31,8 +31,8 @@ def run(names: Annotated[list[str] | None, NAMES] = None, target: Annotated[str 
 
     Look at the difference and commit it: another pin is another training.
     """
+    from reconciler.cli.reading import check_names
     from reconciler.cli.target import target_of
-    from reconciler.cli.workplace import check_names
     from reconciler.repo.manifests import load
 
     root = find_root()

@@ -15,7 +15,8 @@ def run(
     target: Annotated[str | None, options.TARGET] = None,
 ) -> int:
     """Show training, model, deployment, traffic and endpoint of each experiment, and what holds it."""
-    from reconciler.cli.workplace import check_names, open_workplace
+    from reconciler.cli.reading import check_names
+    from reconciler.cli.workplace import open_workplace
     from reconciler.cloud.reconcile import look
     from reconciler.render.status import rows_of, status_text
 

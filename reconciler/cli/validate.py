@@ -17,17 +17,23 @@ PATHS = typer.Argument(help="Only these files and folders; all are read all the 
 
 def run(paths: Annotated[list[Path] | None, PATHS] = None, target: Annotated[str | None, options.TARGET] = None) -> int:
     """Check all manifests, and what they name in the repository. Exit code 1 when there is an error."""
-    from reconciler.cli.workplace import read_repository
+    from reconciler.cli.reading import Wrong, read_repository
     from reconciler.render.diagnostics import diagnostics_text, tally
 
     with Screen() as screen:
         root = find_root()
-        repository = read_repository(root, target, must_run=False)
-        found = _about(repository.diagnostics, paths or (), root)
+        count, diagnostics = 0, tuple[Diagnostic, ...]()
+        try:
+            repository = read_repository(root, target, must_run=False)
+            count = len(repository.loaded.experiments) + len(repository.loaded.endpoints)
+            diagnostics = repository.diagnostics
+        except Wrong as wrong:
+            diagnostics = wrong.diagnostics
+        found = _about(diagnostics, paths or (), root)
         if found:
             screen.show(diagnostics_text(found))
-        count = len(repository.loaded.experiments) + len(repository.loaded.endpoints)
-        screen.show(f"{count} manifest{'s' * (count != 1)}: {tally(found) or 'nothing wrong'}.")
+        read = f"{count} manifest{'s' * (count != 1)}: " if count else ""
+        screen.show(f"{read}{tally(found) or 'nothing wrong'}.")
     return 1 if any(item.severity is Severity.ERROR for item in found) else 0
 
 

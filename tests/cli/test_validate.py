@@ -69,3 +69,14 @@ def test_a_plan_of_wrong_manifests_tells_them_and_plans_nothing(loraform: Lorafo
     assert "experiments/one.yaml:" in answer.stderr
     assert "1 error in the manifests; nothing was planned." in answer.stderr
     assert answer.stdout == ""
+
+
+def test_a_wrong_project_file_hides_no_other_problem(loraform: Loraform, repository: Path) -> None:
+    (repository / "loraform.yaml").write_text("apiVersion: loraform/v1\nkind: Project\nflet: acme\n")
+    write_experiment(repository, "one", adapter={"lora_r": 8})
+
+    answer = loraform("validate")
+
+    assert answer.returncode == 1
+    assert "loraform.yaml:3:1: error:" in answer.stdout
+    assert "experiments/one.yaml:" in answer.stdout
