@@ -30,12 +30,12 @@ class Adapter(Keys):
 
     def __init__(self, given: Mapping[str, Json] | None = None) -> None:
         super().__init__(given)
-        self._method = self.given.pop("method", None)
+        self._method = cast("Method | None", self.given.pop("method", None))
 
     @property
     def method(self) -> Method:
         """How the model is tuned; `lora` where the manifest does not say."""
-        return cast(Method, self._method or "lora")
+        return self._method or "lora"
 
     def leaves(self) -> Mapping[str, DeclaredField]:
         """The given keys, `method` among them."""

@@ -6,6 +6,7 @@ texts and asks the disk whether a path leads out; it uploads and downloads nothi
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -84,18 +85,18 @@ def is_inline_template(text: str) -> bool:
 
 def inside(root: Path, path: RepositoryPath) -> Path:
     """The file or folder on disk. BadLocation when it leads out of the repository through a link, or is not there."""
-    whole = root / path.path
+    whole = f"{root}/{path.path}"
     try:
-        real = whole.resolve(strict=True)
+        real = os.path.realpath(whole, strict=True)
     except (OSError, RuntimeError, ValueError):
         raise BadLocation("missing-file", f"there is no {path} in the repository", _near(root, path)) from None
-    if not real.is_relative_to(root.resolve()):
+    if real != whole and not Path(real).is_relative_to(root.resolve()):
         raise BadLocation(
             "path-outside",
             f"{path} leads out of the repository, to {real}",
             "Copy what it links to into the repository, or into a bucket (gs://...).",
         )
-    return whole
+    return Path(whole)
 
 
 def _bucket_object(text: str) -> BucketObject:

@@ -71,17 +71,21 @@ class Document:
         return spot, len(path)
 
 
-def read(raw: bytes) -> tuple[list[Document], list[Problem]]:
-    """The documents of a file, and the problems that keep the rest of it from being read."""
+def read(raw: bytes, scalars: dict[str, Plain] | None = None) -> tuple[list[Document], list[Problem]]:
+    """The documents of a file, and the problems that keep the rest of it from being read.
+
+    `scalars` remembers plain scalars from file to file: who reads many passes one dictionary.
+    """
     text, problem = _decoded(raw)
     if problem is not None:
         return [], [problem]
     documents: list[Document] = []
     parser = _Parser(text)
-    scalars: dict[str, Plain] = {}
+    known = {} if scalars is None else scalars
+    aliases = "*" in text
     try:
         while (node := parser.get_node() if parser.check_node() else None) is not None:
-            documents.append(_document(node, scalars))
+            documents.append(_document(node, aliases, known))
     except yaml.MarkedYAMLError as error:
         return documents, [_syntax(error, text)]
     except (yaml.YAMLError, RecursionError, ValueError) as error:
@@ -171,18 +175,18 @@ _CORE = "tag:yaml.org,2002:"
 _TAGS = {f"{_CORE}str": _TEXT, f"{_CORE}seq": _LIST, f"{_CORE}map": _MAP, "!": _TEXT}
 
 
-def _document(node: yaml.Node, scalars: dict[str, Plain]) -> Document:
+def _document(node: yaml.Node, aliases: bool, scalars: dict[str, Plain]) -> Document:
     document = Document(None, node)
-    size, problem = _expanded(node, {}, 0)
-    if problem is None and size > MAX_NODES:
-        message = f"the document has {size:,} values with its aliases written out; {MAX_NODES:,} are allowed"
-        problem = Problem(
-            _spot(node.start_mark), "exploding-alias", message, "Write the values out, or split the file."
-        )
-    if problem is not None:
-        document.problems.append(problem)
-        return document
-    document.value = _value(node, scalars, document.problems)
+    if aliases:
+        size, problem = _expanded(node, {}, 0)
+        if problem is None and size > MAX_NODES:
+            message = f"the document has {size:,} values with its aliases written out; {MAX_NODES:,} are allowed"
+            remedy = "Write the values out, or split the file."
+            problem = Problem(_spot(node.start_mark), "exploding-alias", message, remedy)
+        if problem is not None:
+            document.problems.append(problem)
+            return document
+    document.value = _Builder(scalars, document.problems).value(node, 0)
     return document
 
 
@@ -220,54 +224,73 @@ def _children(node: yaml.Node) -> Iterator[yaml.Node]:
         yield from node.value
 
 
-def _value(node: yaml.Node, scalars: dict[str, Plain], problems: list[Problem]) -> Plain:
-    tag = node.tag
-    if tag is _PLAIN:
-        return _plain(node, scalars, problems)
-    if tag is _TEXT:
-        return str(node.value)
-    if tag is _MAP:
-        return _mapping(node, scalars, problems)
-    if tag is _LIST:
-        return [_value(item, scalars, problems) for item in node.value]
-    return _tagged(node, scalars, problems)
+class _Builder:
+    """Builds plain values from nodes and collects what is wrong with them."""
+
+    __slots__ = ("problems", "scalars")
+
+    def __init__(self, scalars: dict[str, Plain], problems: list[Problem]) -> None:
+        self.scalars = scalars
+        self.problems = problems
+
+    def value(self, node: yaml.Node, depth: int) -> Plain:
+        """The plain value of a node; None where it has none."""
+        tag = node.tag
+        if tag is _PLAIN:
+            text = node.value
+            return self.scalars[text] if text in self.scalars else self._plain(node)
+        if tag is _TEXT:
+            return str(node.value)
+        if depth > MAX_DEPTH:
+            self.problems.append(_nested(_spot(node.start_mark)))
+            return None
+        if tag is _MAP:
+            return self._mapping(node, depth + 1)
+        if tag is _LIST:
+            return [self.value(item, depth + 1) for item in node.value]
+        return self._tagged(node, depth)
+
+    def _plain(self, node: yaml.Node) -> Plain:
+        try:
+            value = scalar(node.value)
+        except OverflowError:
+            message = f"`{node.value[:30]}` is no number that a manifest can hold"
+            self._report(node, "number", message, "Put it in quotes if it is a text.")
+            return None
+        self.scalars[node.value] = value
+        return value
+
+    def _tagged(self, node: yaml.Node, depth: int) -> Plain:
+        meant = _TAGS.get(node.tag)
+        shapes = {_TEXT: yaml.ScalarNode, _LIST: yaml.SequenceNode, _MAP: yaml.MappingNode}
+        if meant is None or not isinstance(node, shapes[meant]):
+            tag = node.tag.replace(_CORE, "!!")
+            self._report(node, "yaml-tag", f"the tag {tag} has no meaning here", "Write the plain value.")
+            return None
+        node.tag = meant
+        return self.value(node, depth)
+
+    def _mapping(self, node: yaml.Node, depth: int) -> dict[str, Plain]:
+        result: dict[str, Plain] = {}
+        for key, value in node.value:
+            name = key.value
+            if not isinstance(name, str):
+                self._report(key, "yaml-key", "a key is a text", "Write one line per key.")
+            elif name == "<<" and key.tag is _PLAIN:
+                remedy = "Write the values out; `defaults` in loraform.yaml is for what all experiments share."
+                self._report(key, "merge-key", "merge keys (<<) are not part of YAML 1.2", remedy)
+            elif name in result:
+                first = next(_spot(other.start_mark) for other, _ in node.value if other.value == name)
+                message = f"the key `{name}` stands twice; first in line {first.line}"
+                self._report(key, "duplicate-key", message, "Keep one of them.")
+            else:
+                result[name] = self.value(value, depth)
+        return result
+
+    def _report(self, node: yaml.Node, rule: str, message: str, remedy: str) -> None:
+        self.problems.append(Problem(_spot(node.start_mark), rule, message, remedy))
 
 
-def _tagged(node: yaml.Node, scalars: dict[str, Plain], problems: list[Problem]) -> Plain:
-    meant = _TAGS.get(node.tag)
-    shapes = {_TEXT: yaml.ScalarNode, _LIST: yaml.SequenceNode, _MAP: yaml.MappingNode}
-    if meant is None or not isinstance(node, shapes[meant]):
-        tag = node.tag.replace(_CORE, "!!")
-        problems.append(
-            Problem(_spot(node.start_mark), "yaml-tag", f"the tag {tag} has no meaning here", "Write the plain value.")
-        )
-        return None
-    node.tag = meant
-    return _value(node, scalars, problems)
-
-
-def _mapping(node: yaml.Node, scalars: dict[str, Plain], problems: list[Problem]) -> dict[str, Plain]:
-    result: dict[str, Plain] = {}
-    for key, value in node.value:
-        if not isinstance(key, yaml.ScalarNode):
-            problems.append(Problem(_spot(key.start_mark), "yaml-key", "a key is a text", "Write one line per key."))
-            continue
-        name = key.value
-        if name == "<<" and key.tag is _PLAIN:
-            message = "merge keys (<<) are not part of YAML 1.2"
-            remedy = "Write the values out; `defaults` in loraform.yaml is for what all experiments share."
-            problems.append(Problem(_spot(key.start_mark), "merge-key", message, remedy))
-            continue
-        if name in result:
-            first = next(_spot(other.start_mark) for other, _ in node.value if other.value == name)
-            message = f"the key `{name}` stands twice; first in line {first.line}"
-            problems.append(Problem(_spot(key.start_mark), "duplicate-key", message, "Keep one of them."))
-            continue
-        result[name] = _value(value, scalars, problems)
-    return result
-
-
-_UNKNOWN = object()
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 _BOOLS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _NUMERIC = frozenset("+-.0123456789")
@@ -297,21 +320,6 @@ def scalar(text: str) -> Plain:
     if _OCTAL.fullmatch(text):
         return int(text[2:22], 8)
     return int(text[2:18], 16) if _HEX.fullmatch(text) else text
-
-
-def _plain(node: yaml.Node, scalars: dict[str, Plain], problems: list[Problem]) -> Plain:
-    text = node.value
-    known = scalars.get(text, _UNKNOWN)
-    if known is not _UNKNOWN:
-        return known  # type: ignore[return-value]
-    try:
-        value = scalar(text)
-    except OverflowError:
-        message = f"`{text[:30]}` is no number that a manifest can hold"
-        problems.append(Problem(_spot(node.start_mark), "number", message, "Put it in quotes if it is a text."))
-        return None
-    scalars[text] = value
-    return value
 
 
 def _child(node: yaml.Node | None, step: Step) -> tuple[yaml.Node | None, yaml.Node] | None:
