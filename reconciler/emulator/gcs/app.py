@@ -37,7 +37,7 @@ def storage_app(buckets: Buckets) -> App:
         try:
             request = read_request(scope, receive)
         except StorageError as error:
-            await send_reply(_refusal(error), send)
+            await send_reply(_refusal(error), send, receive)
             return
         try:
             reply = await answer(buckets, sessions, request)
@@ -45,7 +45,7 @@ def storage_app(buckets: Buckets) -> App:
                 pass  # a client that is still sending must be heard out before it listens
         except ConnectionResetError:
             return
-        await send_reply(reply, send, request.method == "HEAD")
+        await send_reply(reply, send, receive, request.method == "HEAD")
 
     return app
 

@@ -16,10 +16,10 @@ PAGE = 1000
 
 
 def list_buckets(buckets: Buckets, request: Request) -> Json:
-    """`buckets.list`. Without a project, which the official client leaves out for an emulator, all buckets."""
+    """`buckets.list`, of all projects where none is named."""
     limit = min(request.number("maxResults") or PAGE, PAGE)
     after = _after(request.query.get("pageToken", ""))
-    found = buckets.list_buckets(request.query.get("project", ""), request.query.get("prefix", ""), after, limit + 1)
+    found = buckets.list_buckets(_project(request), request.query.get("prefix", ""), after, limit + 1)
     shown: Json = {"kind": "storage#buckets"}
     if len(found) > limit:
         shown["nextPageToken"] = base64.urlsafe_b64encode(found[limit - 1].name.encode()).decode()
@@ -34,9 +34,7 @@ def create_bucket(buckets: Buckets, request: Request, body: Json) -> Json:
     if not isinstance(name, str) or not name:
         raise required("Required bucket name is missing.")
     settings = merged({}, bucket_settings(body))
-    return bucket_json(
-        buckets.create_bucket(name, project=request.query.get("project", ""), settings=settings), request.base
-    )
+    return bucket_json(buckets.create_bucket(name, project=_project(request), settings=settings), request.base)
 
 
 def get_bucket(buckets: Buckets, request: Request, name: str) -> Json:
@@ -112,6 +110,12 @@ def service_account(buckets: Buckets, request: Request, project: str) -> Json:
     """`projects.serviceAccount.get`."""
     address = f"service-{buckets.project_number(project)}@gs-project-accounts.iam.gserviceaccount.com"
     return {"kind": "storage#serviceAccount", "email_address": address}
+
+
+def _project(request: Request) -> str:
+    """Return the project of a request; the official client says `<none>` where it is told none of an emulator."""
+    project = request.query.get("project", "")
+    return "" if project == "<none>" else project
 
 
 def _policy_json(bucket: Bucket) -> Json:

@@ -5,8 +5,11 @@ Bodies are streams: a call that wants JSON asks for `json`, an upload reads piec
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl, quote, unquote_to_bytes
@@ -18,6 +21,8 @@ Scope: TypeAlias = "dict[str, Any]"
 Receive: TypeAlias = Callable[[], Awaitable[dict[str, Any]]]
 Send: TypeAlias = Callable[[dict[str, Any]], Awaitable[None]]
 App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_WHOLE = re.compile(r"[0-9]{1,18}")
 
 LARGEST_JSON = 4 << 20
 """Bytes of metadata that a request may carry; a batch of 1,000 calls fits."""
@@ -75,13 +80,9 @@ class Request:
         text = self.query.get(name, "")
         if not text:
             return None
-        try:
-            value = int(text)
-        except ValueError:
-            value = -1
-        if not 0 <= value < 2**63:
+        if not _WHOLE.fullmatch(text):
             raise invalid(f"Invalid value for the parameter {name}: {text!r}", name)
-        return value
+        return int(text)
 
     def flag(self, name: str) -> bool:
         """Return a boolean query parameter, false where it is absent."""
@@ -104,7 +105,7 @@ class Reply:
     status: int = 200
     body: bytes = b""
     headers: tuple[tuple[str, str], ...] = ()
-    stream: AsyncIterator[bytes] | None = field(default=None, compare=False)
+    stream: AsyncGenerator[bytes, None] | None = field(default=None, compare=False)
 
 
 def parse_json(raw: bytes) -> dict[str, object]:
@@ -145,19 +146,20 @@ def json_reply(value: Mapping[str, object], status: int = 200, headers: tuple[tu
     return Reply(status, text, (("content-type", "application/json; charset=UTF-8"), *headers))
 
 
-async def send_reply(reply: Reply, send: Send, head: bool = False) -> None:
-    """Send a response; of a HEAD request only what comes before the body."""
+async def send_reply(reply: Reply, send: Send, receive: Receive, head: bool = False) -> None:
+    """Send a response; of a HEAD request only what comes before the body. A stream ends when the client goes away."""
     headers = [(name.encode(), _header(value)) for name, value in reply.headers]
-    if (
-        reply.stream is None
-        and reply.status not in {204, 304}
-        and not any(name == b"content-length" for name, _ in headers)
-    ):
+    if reply.stream is None and reply.status not in {204, 304} and "content-length" not in dict(reply.headers):
         headers.append((b"content-length", str(len(reply.body)).encode()))
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-    if reply.stream is not None and not head:
-        async for piece in reply.stream:
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
+    if reply.stream is not None:
+        gone = asyncio.ensure_future(receive())
+        async with aclosing(reply.stream) as pieces:
+            async for piece in pieces:
+                if gone.done():
+                    return
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+        gone.cancel()
     await send({"type": "http.response.body", "body": b"" if head or reply.stream else reply.body})
 
 

@@ -128,9 +128,9 @@ def _read_token(token: str) -> tuple[str, int] | None:
         return None
     try:
         name, generation = json.loads(base64.urlsafe_b64decode(token))
-        if isinstance(name, str) and isinstance(generation, int):
+        if isinstance(generation, int) and name.encode():
             return name, generation
-    except (ValueError, TypeError, binascii.Error):
+    except (ValueError, TypeError, AttributeError, binascii.Error, RecursionError):
         pass
     raise invalid("Invalid page token.", "pageToken")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import BinaryIO
 
 from reconciler.emulator.gcs.blobs import PIECE
@@ -22,7 +22,7 @@ AT_ONCE = 1 << 18
 """Bytes up to which a body is read without leaving the event loop: cheaper than a change of threads."""
 
 _HUMP = re.compile("([A-Z])")
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+_RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 
 def download(buckets: Buckets, request: Request, bucket: str, name: str) -> Reply:
@@ -83,7 +83,7 @@ def _range(header: str, size: int) -> tuple[int, int, int]:
     return (206, start, end) if start < end else (416, 0, 0)
 
 
-async def _pieces(file: BinaryIO, start: int, end: int) -> AsyncIterator[bytes]:
+async def _pieces(file: BinaryIO, start: int, end: int) -> AsyncGenerator[bytes, None]:
     with file:
         file.seek(start)
         while start < end:
@@ -103,7 +103,7 @@ def _unzips(item: StoredObject, request: Request) -> bool:
     )
 
 
-async def _unzipped(file: BinaryIO) -> AsyncIterator[bytes]:
+async def _unzipped(file: BinaryIO) -> AsyncGenerator[bytes, None]:
     inflater = zlib.decompressobj(wbits=31)
     with file:
         while piece := await asyncio.to_thread(file.read, AT_ONCE):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -9,6 +10,7 @@ from reconciler.emulator.gcs.buckets import Buckets, Change
 from reconciler.emulator.gcs.errors import Json, invalid, not_implemented, required
 from reconciler.emulator.gcs.http import Request
 from reconciler.emulator.gcs.listing import PAGE, Query
+from reconciler.emulator.gcs.names import check_object_name
 from reconciler.emulator.gcs.records import ANY, Conditions, Settings
 from reconciler.emulator.gcs.resources import merged, object_json, object_settings
 from reconciler.emulator.gcs.versions import Source
@@ -134,6 +136,7 @@ def _as_new(old: Settings) -> Settings:
 def _component(bucket: str, source: object) -> Source:
     if not isinstance(source, Mapping) or not isinstance(source.get("name"), str):
         raise required("Required source object name is missing.")
+    check_object_name(source["name"])
     found = Source(bucket, source["name"], _whole(source.get("generation"), "generation"), ANY)
     conditions = source.get("objectPreconditions")
     if isinstance(conditions, Mapping):
@@ -146,7 +149,7 @@ def _whole(value: object, name: str) -> int | None:
     """Return an int64 of a JSON body: a number, or its digits as a text."""
     if value is None:
         return None
-    try:
-        return int(str(value))
-    except ValueError as error:
-        raise invalid(f"Invalid value for field {name}: {value!r}") from error
+    text = str(value)
+    if not re.fullmatch(r"[0-9]{1,18}", text):
+        raise invalid(f"Invalid value for field {name}: {value!r}")
+    return int(text)

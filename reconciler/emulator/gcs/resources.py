@@ -67,6 +67,7 @@ def merged(old: Settings, patch: Settings) -> dict[str, object]:
 def object_json(item: StoredObject, base: str) -> Json:
     """Return an object as Google's resource; `base` is this server's address as the client named it."""
     where = f"b/{quote(item.bucket, safe='')}/o/{quote(item.name, safe='')}"
+    created = timestamp(item.created)
     shown: Json = {
         "kind": "storage#object",
         "id": f"{item.bucket}/{item.name}/{item.generation}",
@@ -80,10 +81,10 @@ def object_json(item: StoredObject, base: str) -> Json:
         "size": str(item.size),
         "crc32c": item.crc32c,
         "etag": etag(item.generation, item.metageneration),
-        "timeCreated": timestamp(item.created),
+        "timeCreated": created,
         "updated": timestamp(item.updated),
-        "timeStorageClassUpdated": timestamp(item.created),
-        "timeFinalized": timestamp(item.created),
+        "timeStorageClassUpdated": created,
+        "timeFinalized": created,
     }
     if item.md5:
         shown["md5Hash"] = item.md5

@@ -43,9 +43,12 @@ def find_bucket(connection: sqlite3.Connection, name: str) -> Bucket | None:
 
 
 def list_buckets(connection: sqlite3.Connection, project: str, prefix: str, after: str, limit: int) -> list[Bucket]:
-    """Return up to `limit` buckets of a project ("" for all projects) with names above `after`, in order of name."""
+    """Return up to `limit` buckets with names above `after`, in order of name.
+
+    Only those of `project`, unless it is ""; a bucket that was made without naming a project is in every one.
+    """
     query = (
-        f"SELECT {_BUCKET} FROM buckets WHERE name > ? AND substr(name, 1, ?) = ? AND (? = '' OR project = ?) "
+        f"SELECT {_BUCKET} FROM buckets WHERE name > ? AND substr(name, 1, ?) = ? AND (? = '' OR project IN (?, '')) "
         "ORDER BY name LIMIT ?"
     )
     rows = connection.execute(query, (after, len(prefix), prefix, project, project, limit)).fetchall()

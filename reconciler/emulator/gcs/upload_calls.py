@@ -16,7 +16,7 @@ from reconciler.emulator.gcs.related import Related
 from reconciler.emulator.gcs.resources import merged, object_json, object_settings
 from reconciler.emulator.gcs.sessions import Session, Sessions
 
-_CHUNK = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(?:(\d+)|\*)")
+_CHUNK = re.compile(r"bytes (?:([0-9]{1,18})-([0-9]{1,18})|\*)/(?:([0-9]{1,18})|\*)")
 
 UNKNOWN_TYPE = "application/octet-stream"
 
