@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from reconciler.emulator.gcs.app import storage_app
+from reconciler.emulator.gcs.buckets import Buckets
 from reconciler.emulator.world import Mount
 
 
@@ -22,14 +25,14 @@ class Storage:
 @contextmanager
 def open_storage(root: Path) -> Iterator[Storage]:
     """Open the buckets under `root`."""
-
-    async def absent(scope: dict[str, Any], receive: Any, send: Any) -> None:
-        await send({"type": "http.response.start", "status": 501, "headers": []})
-        await send({"type": "http.response.body", "body": b"{}"})
+    buckets = Buckets(root, lambda: datetime.now(UTC))
 
     def mount(bucket: str) -> Path:
         folder = root / "mounted" / bucket
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
-    yield Storage(absent, mount)
+    try:
+        yield Storage(storage_app(buckets), mount)
+    finally:
+        buckets.close()
