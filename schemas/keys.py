@@ -33,6 +33,8 @@ class Key(NamedTuple):
     choices: tuple[Json, ...] = ()
     selects: bool = False
     """It decides which checkpoint is kept as the best one, so it changes the result where one is chosen."""
+    moved: bool = False
+    """The library has another default by now. The published one holds, so it is always said to the library."""
 
 
 class Block(NamedTuple):
@@ -58,6 +60,7 @@ def table() -> Mapping[str, Block]:
                     row.get("help", ""),
                     tuple(row.get("choices", ())),
                     row.get("selects", False),
+                    "library_default" in row,
                 )
                 for key, row in block["keys"].items()
             },
@@ -76,7 +79,7 @@ class Keys(Mapping[str, Json], Leaves):
     """Keys of the same block that are Loraform's: read as attributes, not as items."""
 
     def __init__(self, given: Mapping[str, Json] | None = None) -> None:
-        self.given: dict[str, Json] = dict(given or {})
+        self.given: dict[str, Json] = {**_moved(self.block), **(given or {})}
 
     def __getitem__(self, key: str) -> Json:
         return self.given[key]
@@ -125,6 +128,20 @@ class Keys(Mapping[str, Json], Leaves):
             "properties": {key: json_schema_of(rows[key]) for key in sorted(rows)},
             "additionalProperties": False,
         }
+
+
+@cache
+def _moved(block: str) -> Mapping[str, Json]:
+    return moved_defaults(table()[block]) if block else {}
+
+
+def moved_defaults(block: Block) -> dict[str, Json]:
+    """The keys whose published default the library has left, with that default.
+
+    They count as given everywhere: a manifest means the same under every version of the library. Being at their
+    default, they are in no identity.
+    """
+    return {key: row.default for key, row in block.keys.items() if row.moved and row.effect != OURS}
 
 
 def core_of(row: Key) -> CoreSchema:

@@ -10,15 +10,20 @@ from typing import Any, get_args
 
 import pytest
 from google.cloud.aiplatform_v1.types import AcceleratorType
+from pydantic_core import SchemaValidator, ValidationError
 
+from reconciler.repo.messages import keys_of, part_of
 from schemas import dropped, json_schema
 from schemas.adapter import METHODS, Adapter, Method
+from schemas.effects import declared_fields
 from schemas.endpoint import Rank
 from schemas.experiment import Experiment
-from schemas.keys import OURS, Key, core_of, json_schema_of, table
+from schemas.generate import Row, entry
+from schemas.keys import OURS, Block, Key, core_of, json_schema_of, moved_defaults, table
 from schemas.machine import Accelerator
+from schemas.ownership import effect_of
 from schemas.rules import MAX_RANK
-from tests.factories_manifest import document
+from tests.factories_manifest import document, experiment
 
 ROOT = Path(__file__).parents[2]
 
@@ -94,8 +99,6 @@ def test_the_words_for_the_method_are_one_list() -> None:
 
 @pytest.mark.parametrize("name", dropped.names())
 def test_a_dropped_name_leads_to_a_key_that_exists(name: str) -> None:
-    from reconciler.repo.messages import keys_of, part_of
-
     today = dropped.today(("training", name), True)
 
     if today is not None and today.path:
@@ -153,8 +156,6 @@ VALUES: list[Any] = [None, True, 3, 2.5, "a", ["a"], [1], [[1, 2]], {"a": 1}, {"
     ],
 )
 def test_the_type_language_takes_what_it_says(text: str, taken: list[Any]) -> None:
-    from pydantic_core import SchemaValidator, ValidationError
-
     validator = SchemaValidator(core_of(Key(text, None, "nothing")))
 
     def takes(value: Any) -> bool:
@@ -175,6 +176,48 @@ def test_the_json_schema_of_a_key_says_type_default_and_effect() -> None:
         "default": None,
         "description": "The scheduler. [retrain]",
     }
+
+
+@pytest.mark.parametrize("block", ["adapter", "quantization", "training", "serving.engine", "serving.generation"])
+def test_writing_out_a_default_changes_nothing(block: str) -> None:
+    rows = {key: row for key, row in table()[block.split(".")[-1]].keys.items() if row.effect != OURS}
+    keys: Any = {key: row.default for key, row in rows.items() if row.default is not None or "null" in row.type}
+    content = {"serving": {block.split(".")[1]: keys}} if "." in block else {block: keys}
+
+    fields = declared_fields(experiment(**content))
+
+    assert [key for key in keys if not fields[f"{block}.{key}"].at_default] == []
+
+
+def test_a_default_that_the_library_has_left_is_still_the_default() -> None:
+    rows = {
+        "a": Key("int", 1, "retrain", moved=True),
+        "b": Key("int", 2, "retrain"),
+        "c": Key("int", 3, OURS, moved=True),
+    }
+
+    assert moved_defaults(Block("trl 2.0 SFTConfig", rows)) == {"a": 1}
+
+
+def test_a_published_default_is_kept_when_the_library_moves_on() -> None:
+    row = Row("learning_rate", float, 5e-5, "The rate.")
+
+    written = entry("training", row, {"type": "float", "default": 2e-5, "effect": "retrain"})
+
+    assert (written["default"], written["library_default"]) == (2e-5, 5e-5)
+
+
+def test_a_default_that_binds_nothing_follows_the_library() -> None:
+    row = Row("logging_steps", float, 50, "How often.")
+
+    written = entry("training", row, {"type": "float", "default": 10, "effect": "nothing"})
+
+    assert (written["default"], "library_default" in written) == (50, False)
+
+
+def test_a_key_that_a_new_release_brings_counts_as_one_that_changes_the_result() -> None:
+    assert effect_of("training", "brand_new_key") == "retrain"
+    assert effect_of("engine", "brand_new_key") == "version"
 
 
 def test_no_key_that_loraform_sets_is_offered_by_an_editor() -> None:
