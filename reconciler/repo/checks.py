@@ -15,11 +15,12 @@ from reconciler.repo import locations
 from reconciler.repo.locations import BadLocation, BucketObject, HubId, RepositoryPath
 from schemas.endpoint import Endpoint
 from schemas.experiment import Experiment
+from schemas.finding import Finding
+from schemas.finding import Path as FieldPath
 from schemas.model import Model
 from schemas.project import LOCAL, Project
-from schemas.rules import COMMIT, Finding
-from schemas.rules import Path as FieldPath
 
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 _DIGEST = re.compile(r".+@sha256:[0-9a-f]{64}")
 
 
@@ -74,7 +75,7 @@ def of_model(model: Model, around: Surroundings) -> Iterator[Finding]:
 
 def _base(model: Model, base: locations.Location, around: Surroundings) -> Iterator[Finding]:
     if isinstance(base, HubId):
-        if model.revision is None or COMMIT.fullmatch(model.revision) is None:
+        if model.revision is None or _COMMIT.fullmatch(model.revision) is None:
             said = f"`{model.revision}` can move" if model.revision else "no revision is given"
             yield Finding(
                 ("model", "base"),

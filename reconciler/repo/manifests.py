@@ -22,8 +22,8 @@ from reconciler.repo.yaml_text import Document, Plain
 from schemas import rules
 from schemas.endpoint import Endpoint
 from schemas.experiment import Experiment
+from schemas.finding import Finding
 from schemas.project import LOCAL, Project, Target
-from schemas.rules import Finding
 
 __all__ = ["Loaded", "Placed", "combined", "load"]
 

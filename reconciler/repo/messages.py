@@ -9,18 +9,26 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
-from functools import cache
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
+from reconciler.repo.vocabulary import (
+    NEAR,
+    Path,
+    described,
+    dotted,
+    exists,
+    homes,
+    keys_of,
+    nearest,
+    part_of,
+    row_of,
+    shown,
+)
 from schemas import dropped, primitives
 from schemas.keys import OURS, Key, Keys, table
-
-Path = tuple[str | int, ...]
-NEAR = 0.6
-"""How alike two words must be (difflib's ratio) for one to be suggested for the other."""
 
 
 class Message(NamedTuple):
@@ -58,7 +66,7 @@ def _explained(error: ErrorDetails, model: type[BaseModel]) -> Message:
         return _unknown(path, error["input"], model)
     if error["type"] == "missing":
         return _missing(path, model)
-    row = _row(path, model)
+    row = row_of(path, model)
     if row is not None:
         key, depth = row
         return _foreign(path[:depth], error, key)
@@ -74,14 +82,14 @@ def _unknown(path: Path, value: Any, model: type[BaseModel]) -> Message:
     text = f"unknown key `{name}` in {where}"
     valid = keys_of(owner)
     today = dropped.today(tuple(str(step) for step in path), value)
-    if today is not None and (today.path == "" or _exists(model, today.path)):
+    if today is not None and (today.path == "" or exists(model, today.path)):
         return Message(path, "dropped-name", text, _today(today), True)
-    homes = [home for home in _homes(model).get(name, ()) if home != block]
+    places = [home for home in homes(model).get(name, ()) if home != block]
     near = get_close_matches(name, valid, 1, NEAR)
-    if near and (not homes or get_close_matches(name, valid, 1, 0.85)):
+    if near and (not places or get_close_matches(name, valid, 1, 0.85)):
         return Message(path, "unknown-key", text, f"Did you mean `{near[0]}`?", True)
-    if homes:
-        place = " or ".join(f"`{home}`" if home else "the top level" for home in homes)
+    if places:
+        place = " or ".join(f"`{home}`" if home else "the top level" for home in places)
         return Message(path, "unknown-key", text, f"It belongs under {place}.", True)
     if isinstance(owner, type) and issubclass(owner, Keys):
         return Message(path, "unknown-key", text, f"Its keys are those of {table()[owner.block].library}.", True)
@@ -169,16 +177,6 @@ def _choice(path: Path, value: Any, choices: Sequence[str]) -> Message:
     return Message(path, "value", f"`{dotted(path)}` takes {takes}; this is {described(value)}", remedy)
 
 
-def nearest(word: str, choices: Sequence[str]) -> list[str]:
-    """Up to two choices that were probably meant: those that have all parts of the word, else those spelt alike."""
-    parts = set(re.split(r"[^a-z0-9]+", word.lower()))
-    whole = [choice for choice in choices if parts and parts <= set(re.split(r"[^a-z0-9]+", choice.lower()))]
-    if whole:
-        return whole[:2]
-    lower = {choice.lower(): choice for choice in choices}
-    return [lower[found] for found in get_close_matches(word.lower(), lower, 1, NEAR)]
-
-
 _CUSTOM: Mapping[str, str] = {
     "secret-in-env": "Put it into Secret Manager and name it in `model.token_secret`.",
     "own-label": "Choose another key.",
@@ -263,102 +261,6 @@ def _in_words(part: str) -> str:
 
 def _plural(part: str) -> str:
     return {"int": "whole numbers", "float": "numbers", "str": "texts"}.get(part, "values")
-
-
-def described(value: Any) -> str:
-    """What a value is, as a person would say it."""
-    if value is None:
-        return "empty"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, (int, float)):
-        return f"the number {value}"
-    if isinstance(value, str):
-        return f'the text "{shown(value)}"' if value.isprintable() else f"the text {shown(value)}"
-    return "a list" if isinstance(value, (list, tuple)) else "a mapping"
-
-
-def shown(value: Any) -> str:
-    """A value as it would stand in a manifest, cut at 60 characters."""
-    if value is None:
-        return "empty"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, (list, tuple)):
-        text = f"[{', '.join(shown(item) for item in value)}]"
-    else:
-        text = repr(value) if isinstance(value, str) and (value == "" or not value.isprintable()) else str(value)
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def dotted(path: Sequence[str | int]) -> str:
-    """`("evaluation", "gate", 0)` as `evaluation.gate[0]`."""
-    text = ""
-    for step in path:
-        text += f"[{step}]" if isinstance(step, int) else f".{step}"
-    return text.removeprefix(".")
-
-
-def part_of(model: type[BaseModel], path: Sequence[str | int]) -> type | None:
-    """The class of the block at a path: a pydantic model, a `Keys`, or None where there is no such block."""
-    part: type | None = model
-    for step in path:
-        if part is None or not issubclass(part, BaseModel):
-            return None
-        part = _parts_of(part).get(str(step))
-    return part
-
-
-def keys_of(owner: type | None) -> list[str]:
-    """The keys that a person may write in a block."""
-    if owner is None:
-        return []
-    if issubclass(owner, Keys):
-        rows = table()[owner.block].keys
-        return sorted([*(key for key, row in rows.items() if row.effect != OURS), *owner.own])
-    return [item.alias or name for name, item in owner.model_fields.items()] if issubclass(owner, BaseModel) else []
-
-
-@cache
-def _parts_of(model: type[BaseModel]) -> Mapping[str, type | None]:
-    return {item.alias or name: _block(item.annotation) for name, item in model.model_fields.items()}
-
-
-def _block(annotation: Any) -> type | None:
-    if isinstance(annotation, type) and issubclass(annotation, (BaseModel, Keys)):
-        return annotation
-    return next((found for part in get_args(annotation) if (found := _block(part)) is not None), None)
-
-
-def _exists(model: type[BaseModel], path: str) -> bool:
-    block, _, key = path.rpartition(".")
-    return key in keys_of(part_of(model, block.split(".") if block else ()))
-
-
-@cache
-def _homes(model: type[BaseModel]) -> Mapping[str, tuple[str, ...]]:
-    """Every key of the manifest with the blocks that have it."""
-    homes: dict[str, list[str]] = {}
-    todo: list[tuple[str, type]] = [("", model)]
-    while todo:
-        block, owner = todo.pop(0)
-        for key in keys_of(owner):
-            homes.setdefault(key, []).append(block)
-        if issubclass(owner, BaseModel):
-            parts = ((key, part) for key, part in _parts_of(owner).items() if part is not None)
-            todo += [(f"{block}.{key}" if block else key, part) for key, part in parts]
-    return {key: tuple(blocks) for key, blocks in homes.items()}
-
-
-def _row(path: Path, model: type[BaseModel]) -> tuple[Key, int] | None:
-    """The row of the table that a path lies in, and how many steps lead to it."""
-    for depth in range(1, len(path)):
-        owner = part_of(model, path[:depth])
-        if owner is not None and issubclass(owner, Keys):
-            name = str(path[depth])
-            row = owner.own[name][1] if name in owner.own else table()[owner.block].keys.get(name)
-            return (row, depth + 1) if row is not None else None
-    return None
 
 
 def _kind(model: type[BaseModel]) -> str:

@@ -15,7 +15,7 @@ from reconciler.core.resources import Source
 from reconciler.repo import yaml_text
 from reconciler.repo.yaml_text import Document, Problem
 from schemas.effects import Manifest
-from schemas.rules import Finding
+from schemas.finding import Finding
 
 Steps = tuple[str | int, ...]
 M_co = TypeVar("M_co", bound=Manifest, covariant=True)

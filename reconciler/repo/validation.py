@@ -12,7 +12,7 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from reconciler.core.errors import Diagnostic
-from reconciler.repo import messages
+from reconciler.repo import messages, vocabulary
 from reconciler.repo.manifest_files import PROJECT
 from reconciler.repo.placed import Page, Steps
 from reconciler.repo.yaml_text import Plain
@@ -56,7 +56,7 @@ def of_unknown_kind(page: Page) -> Diagnostic:
     """The diagnostic for a document that is neither an experiment nor an endpoint."""
     content = page.document.value
     if not isinstance(content, dict):
-        text = f"a manifest is a mapping: lines of `key: value`; this is {messages.described(content)}"
+        text = f"a manifest is a mapping: lines of `key: value`; this is {vocabulary.described(content)}"
         return Diagnostic(page.source(), "type", text)
     known = ("Experiment", "Endpoint")
     if "kind" not in content:
@@ -67,7 +67,7 @@ def of_unknown_kind(page: Page) -> Diagnostic:
     remedy = f"Did you mean `{near[0]}`?" if near else f"Known are {' and '.join(known)}."
     if kind == "Project":
         remedy = f"The project is declared in {PROJECT} at the root."
-    return Diagnostic(page.source(("kind",)), "unknown-kind", f"unknown kind {messages.shown(kind)}", remedy)
+    return Diagnostic(page.source(("kind",)), "unknown-kind", f"unknown kind {vocabulary.shown(kind)}", remedy)
 
 
 def _without(content: Plain, paths: Iterable[Steps]) -> Plain:

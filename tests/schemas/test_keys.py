@@ -12,7 +12,7 @@ import pytest
 from google.cloud.aiplatform_v1.types import AcceleratorType
 from pydantic_core import SchemaValidator, ValidationError
 
-from reconciler.repo.messages import keys_of, part_of
+from reconciler.repo.vocabulary import keys_of, part_of
 from schemas import dropped, json_schema
 from schemas.adapter import METHODS, Adapter, Method
 from schemas.effects import declared_fields
@@ -22,7 +22,7 @@ from schemas.generate import Row, entry
 from schemas.keys import OURS, Block, Key, core_of, json_schema_of, moved_defaults, table
 from schemas.machine import Accelerator
 from schemas.ownership import effect_of
-from schemas.rules import MAX_RANK
+from schemas.serving_rules import MAX_RANK
 from tests.factories_manifest import document, experiment
 
 ROOT = Path(__file__).parents[2]

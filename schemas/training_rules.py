@@ -1,0 +1,182 @@
+"""Rules about what is learnt: method, quantisation, training arguments, evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from difflib import get_close_matches
+from typing import NamedTuple
+
+from schemas import gate
+from schemas.experiment import Experiment
+from schemas.finding import Finding
+from schemas.keys import Keys
+
+
+def method(it: Experiment) -> Iterator[Finding]:
+    """`method: full` makes no adapter and quantises nothing."""
+    if it.method == "full":
+        for key in it.adapter:
+            yield Finding(
+                ("adapter", key),
+                "method-full",
+                f"`method: full` trains all weights and makes no adapter: `adapter.{key}` has no meaning",
+                "Delete it, or write `method: lora`.",
+            )
+        for key in it.quantization:
+            yield Finding(
+                ("quantization", key),
+                "method-full",
+                "`method: full` cannot train quantised weights",
+                "Delete the block, or write `method: qlora`.",
+            )
+
+
+def quantization(it: Experiment) -> Iterator[Finding]:
+    """4 bits and qlora belong together; 4 and 8 bits exclude each other."""
+    given, effective = it.quantization, it.effective_quantization
+    four, eight = effective.get("load_in_4bit"), effective.get("load_in_8bit")
+    if it.method == "qlora" and not four:
+        yield Finding(
+            ("quantization", "load_in_4bit"),
+            "qlora-4bit",
+            "`method: qlora` trains on a 4-bit base, and the block says `load_in_4bit: false`",
+            "Delete the line, or write `method: lora`.",
+        )
+    if it.method == "lora" and four:
+        yield Finding(
+            ("quantization", "load_in_4bit"),
+            "qlora-4bit",
+            "LoRA on a 4-bit base is called `method: qlora` here",
+            "Write `method: qlora` under `adapter`; it presets NF4 with double quantisation.",
+        )
+    if four and eight:
+        yield Finding(
+            ("quantization", "load_in_8bit"),
+            "quantization",
+            "a base is loaded in 4 bits or in 8, not both",
+            "Keep one.",
+        )
+    if it.method != "full" and not four:
+        for key in given:
+            if key.startswith("bnb_4bit_"):
+                yield Finding(
+                    ("quantization", key),
+                    "quantization",
+                    f"`{key}` has no meaning without 4-bit weights",
+                    "Write `method: qlora` under `adapter`, or delete it.",
+                )
+
+
+def training(it: Experiment) -> Iterator[Finding]:
+    """What trl or transformers would refuse, or what would spoil the result."""
+    training = it.training
+    if training.get("bf16") and training.get("fp16"):
+        yield Finding(("training", "fp16"), "precision", "bf16 and fp16 exclude each other", "Keep one of them.")
+    if it.data.eval is None:
+        for key, off in (("eval_strategy", "no"), ("load_best_model_at_end", False), ("eval_on_start", False)):
+            if training.get(key, off) != off:
+                yield Finding(
+                    ("training", key),
+                    "eval-missing",
+                    f"`{key}` needs rows to evaluate on",
+                    "Name them in `data.eval`.",
+                    absent=("data", "eval"),
+                )
+    best = training.get("load_best_model_at_end")
+    if best and training.effective("eval_strategy") != training.effective("save_strategy"):
+        yield Finding(
+            ("training", "load_best_model_at_end"),
+            "best-checkpoint",
+            "the best checkpoint can only be chosen among those that are evaluated",
+            "Give `eval_strategy` and `save_strategy` the same value.",
+        )
+    if training.get("assistant_only_loss") and it.data.format == "text":
+        yield Finding(
+            ("training", "assistant_only_loss"),
+            "loss-mask",
+            "plain text has no answers that the loss could be limited to",
+            "Delete it, or use data with turns (`format: messages`).",
+        )
+    if training.get("assistant_only_loss") and training.get("completion_only_loss"):
+        yield Finding(
+            ("training", "completion_only_loss"),
+            "loss-mask",
+            "assistant_only_loss and completion_only_loss exclude each other",
+            "Keep one of them.",
+        )
+    if training.get("packing") and "max_length" in training and training["max_length"] is None:
+        yield Finding(
+            ("training", "packing"), "packing", "packing fills sequences up to `max_length`, which is null", "Set it."
+        )
+    flash = (it.model.attn_implementation or "").startswith(("flash_attention", "kernels-community"))
+    for key in ("packing", "padding_free"):
+        if training.get(key) and not flash:
+            yield Finding(
+                ("training", key),
+                "packing",
+                f"with `{key}`, rows in one sequence see each other unless attention knows where each begins",
+                "Write `attn_implementation: flash_attention_2` under `model`.",
+                warning=True,
+            )
+
+
+def bounds(it: Experiment) -> Iterator[Finding]:
+    """Numbers that a library would refuse."""
+    blocks: list[tuple[tuple[str, ...], Keys]] = [(("adapter",), it.adapter), (("training",), it.training)]
+    if it.serving is not None:
+        blocks += [(("serving", "engine"), it.serving.engine), (("serving", "generation"), it.serving.generation)]
+    for prefix, block in blocks:
+        for key, value in block.items():
+            bound = _BOUNDS.get(f"{prefix[-1]}.{key}")
+            if bound is not None and isinstance(value, (int, float)) and not bound.holds(value):
+                yield Finding((*prefix, key), "range", f"`{key}` must be {bound.words}; this is {value}")
+
+
+class _Bound(NamedTuple):
+    words: str
+    holds: Callable[[float], bool]
+
+
+_ABOVE_ZERO = _Bound("above 0", lambda x: x > 0)
+_SHARE = _Bound("at least 0 and below 1", lambda x: 0 <= x < 1)
+_ONE = _Bound("at least 1", lambda x: x >= 1)
+_ZERO = _Bound("at least 0", lambda x: x >= 0)
+_BOUNDS: dict[str, _Bound] = {
+    **dict.fromkeys(("adapter.r", "adapter.lora_alpha"), _ONE),
+    "adapter.lora_dropout": _SHARE,
+    **dict.fromkeys(("training.learning_rate", "training.num_train_epochs", "training.max_length"), _ABOVE_ZERO),
+    **dict.fromkeys(("training.warmup_steps", "training.weight_decay", "training.seed"), _ZERO),
+    **dict.fromkeys(("training.per_device_train_batch_size", "training.per_device_eval_batch_size"), _ONE),
+    "training.gradient_accumulation_steps": _ONE,
+    **dict.fromkeys(("engine.max_model_len", "engine.tensor_parallel_size", "generation.max_tokens"), _ONE),
+    "engine.gpu_memory_utilization": _Bound("above 0 and at most 1", lambda x: 0 < x <= 1),
+    "generation.temperature": _ZERO,
+    "generation.top_p": _Bound("above 0 and at most 1", lambda x: 0 < x <= 1),
+}
+
+
+def evaluation(it: Experiment) -> Iterator[Finding]:
+    """Gates name metrics that are measured, on rows that there are."""
+    known = [*gate.ALWAYS, *it.evaluation.metrics]
+    if it.data.eval is None:
+        for key in ("metrics", "gate"):
+            if getattr(it.evaluation, key):
+                yield Finding(
+                    ("evaluation", key),
+                    "eval-missing",
+                    f"`{key}` needs rows to evaluate on",
+                    "Name them in `data.eval`.",
+                    absent=("data", "eval"),
+                )
+    for index, rule in enumerate(it.evaluation.gate):
+        parsed = gate.parse(rule.expr)
+        if parsed is not None and parsed.metric not in known:
+            near = get_close_matches(parsed.metric, known, 1, 0.6)
+            hint = f"Did you mean `{near[0]}`? " if near else ""
+            yield Finding(
+                ("evaluation", "gate", index),
+                "gate-metric",
+                f"nothing measures `{parsed.metric}`",
+                f"{hint}Add it to `evaluation.metrics`; always there are {', '.join(gate.ALWAYS)}.",
+                absent=("evaluation", "metrics"),
+            )
