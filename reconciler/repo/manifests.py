@@ -18,7 +18,8 @@ from reconciler.repo.checks import Surroundings
 from reconciler.repo.manifest_files import PROJECT, manifest_bytes, manifest_files
 from reconciler.repo.placed import Page, Placed, of_problem, page_of
 from reconciler.repo.validation import merged, of_unknown_kind, validated
-from reconciler.repo.yaml_text import Document, Plain
+from reconciler.repo.yaml_nodes import Plain
+from reconciler.repo.yaml_text import Document
 from schemas import rules
 from schemas.endpoint import Endpoint
 from schemas.experiment import Experiment

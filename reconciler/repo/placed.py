@@ -13,7 +13,8 @@ from typing import Any, Generic, TypeVar
 from reconciler.core.errors import Diagnostic, Severity
 from reconciler.core.resources import Source
 from reconciler.repo import yaml_text
-from reconciler.repo.yaml_text import Document, Problem
+from reconciler.repo.yaml_nodes import Problem
+from reconciler.repo.yaml_text import Document
 from schemas.effects import Manifest
 from schemas.finding import Finding
 

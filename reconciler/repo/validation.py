@@ -15,7 +15,7 @@ from reconciler.core.errors import Diagnostic
 from reconciler.repo import messages, vocabulary
 from reconciler.repo.manifest_files import PROJECT
 from reconciler.repo.placed import Page, Steps
-from reconciler.repo.yaml_text import Plain
+from reconciler.repo.yaml_nodes import Plain
 from schemas.effects import Manifest
 
 M = TypeVar("M", bound=Manifest)

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from reconciler.repo.yaml_text import MAX_NODES, read, scalar
+from reconciler.repo.yaml_nodes import MAX_NODES, scalar
+from reconciler.repo.yaml_text import read
 
 
 @pytest.mark.parametrize(
