@@ -8,13 +8,14 @@ from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 
+from reconciler.cli.root import PROJECT_FILE
 from reconciler.cli.target import target_of
 from reconciler.core.errors import Diagnostic, LoraformError, Severity
 from reconciler.core.resources import Resource, Source
 from reconciler.core.target import Target
 from reconciler.repo.desired import desired
 from reconciler.repo.files import Files
-from reconciler.repo.manifests import PROJECT, Loaded, Placed, load
+from reconciler.repo.manifests import Loaded, Placed, load
 from schemas.experiment import Experiment
 
 HASHES = Path(".loraform/hashes.json")
@@ -66,7 +67,7 @@ def check_names(names: Collection[str], known: Collection[str]) -> None:
 
 def raise_project_errors(loaded: Loaded) -> None:
     """Raise `Wrong` without a readable project file: without one, nobody can tell whose things are looked at."""
-    if any(item.source.path == PROJECT for item in loaded.errors):
+    if any(item.source.path == PROJECT_FILE for item in loaded.errors):
         raise Wrong(loaded.diagnostics)
 
 

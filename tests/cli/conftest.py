@@ -43,7 +43,7 @@ def write_experiment(repository: Path, name: str, **blocks: dict[str, object]) -
         "owner": "team-a",
         "model": {"base": "./base"},
         "data": {"train": "rows.jsonl"},
-        "adapter": {"r": 8},
+        "adapter": {"r": 4},
         "serving": {"max_replica_count": 1},
     }
     for block, values in blocks.items():

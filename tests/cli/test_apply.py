@@ -52,9 +52,8 @@ def test_changes_cost_what_their_fields_say(up: Loraform, repository: Path) -> N
     up("apply", "--wait")
     before = up("plan", "--format", "json")
 
-    write_experiment(repository, "bot", owner={"owner": "team-b"})
     path = repository / "experiments/bot.yaml"
-    path.write_text(path.read_text().replace("owner:\n  owner: team-b", "owner: team-b"))
+    path.write_text(path.read_text().replace("owner: team-a", "owner: team-b"))
     owner = up("plan")
     write_experiment(repository, "bot", serving={"max_replica_count": 3})
     replicas = up("plan")
@@ -70,7 +69,7 @@ def test_changes_cost_what_their_fields_say(up: Loraform, repository: Path) -> N
     assert engine.returncode == 2
     assert "nothing is trained" in engine.stdout
     assert rank.returncode == 2
-    assert re.search(r"\+- training +adapter.r +8 -> 16 +new run", rank.stdout)
+    assert re.search(r"\+- training +adapter.r +4 -> 16 +new run", rank.stdout)
 
 
 def test_a_revert_redeploys_and_trains_nothing(up: Loraform, repository: Path) -> None:
