@@ -80,11 +80,14 @@ def load(root: Path, target: str | None = None) -> Loaded:
 
 
 def combined(*groups: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
-    """The diagnostics of several checks, sorted, with one per place and rule: the first group's wording wins."""
-    found: dict[tuple[Source, str], Diagnostic] = {}
-    for item in itertools.chain(*groups):
-        found.setdefault((item.source, item.rule), item)
-    return _sorted(found.values())
+    """The diagnostics of several checks, sorted. Where two checks say the same (place and rule), the first one does."""
+    found: list[Diagnostic] = []
+    said: set[tuple[Source, str]] = set()
+    for group in groups:
+        fresh = [item for item in group if (item.source, item.rule) not in said]
+        found += fresh
+        said |= {(item.source, item.rule) for item in fresh}
+    return _sorted(found)
 
 
 def _sorted(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:

@@ -216,12 +216,12 @@ def test_two_experiments_of_one_name_in_two_files_name_each_other(tmp_path: Path
     assert "experiments/a.yaml:3:7" in found.message
 
 
-def test_of_two_diagnostics_at_one_place_about_one_rule_the_first_group_wins() -> None:
+def test_where_two_checks_say_the_same_the_first_one_does() -> None:
     place = Source("a.yaml", 1, 2)
-    mine, theirs = Diagnostic(place, "unpinned", "mine"), Diagnostic(place, "unpinned", "theirs")
-    other = Diagnostic(Source("a.yaml", 1, 1), "type", "other")
+    mine, more = Diagnostic(place, "unpinned", "mine"), Diagnostic(place, "unpinned", "more of mine")
+    theirs, other = Diagnostic(place, "unpinned", "theirs"), Diagnostic(Source("a.yaml", 1, 1), "type", "other")
 
-    assert combined([mine], [theirs, other]) == (other, mine)
+    assert combined([mine, more], [theirs, other]) == (other, mine, more)
 
 
 def test_an_empty_repository_of_manifests_is_no_mistake(tmp_path: Path) -> None:
