@@ -34,9 +34,7 @@ def document(name: str = "support-bot", **overrides: Any) -> dict[str, Any]:
         },
         "adapter": {"r": 16, "lora_alpha": 32, "target_modules": "all-linear"},
         "training": {"num_train_epochs": 3, "learning_rate": 2e-4},
-        "run": {
-            "machine": {"machine_type": "g2-standard-12", "accelerator_type": "NVIDIA_L4", "accelerator_count": 1}
-        },
+        "run": {"machine": {"machine_type": "g2-standard-12", "accelerator_type": "NVIDIA_L4", "accelerator_count": 1}},
         "serving": {
             "machine": {"machine_type": "g2-standard-12", "accelerator_type": "NVIDIA_L4", "accelerator_count": 1},
             "min_replica_count": 1,
