@@ -58,17 +58,20 @@ def test_the_committed_json_schemas_are_current(path: Path) -> None:
     assert path.read_text() == json_schema.texts()[path], "run `python -m schemas.generate`"
 
 
-def test_importing_the_manifests_is_fast() -> None:
+def test_importing_the_manifests_costs_little_more_than_importing_pydantic() -> None:
+    """Both are measured in one process, so that a busy machine slows both: about 45 ms and 60 ms on an idle one."""
     program = (
-        "import time; from pydantic import BaseModel; start = time.process_time(); "
-        "import schemas.experiment; print(time.process_time() - start)"
+        "import time; start = time.process_time(); from pydantic import BaseModel; middle = time.process_time(); "
+        "import schemas.experiment; print((time.process_time() - middle) / (middle - start))"
     )
-    seconds = min(
-        float(subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout)
+    ratio = min(
+        float(
+            subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        )
         for _ in range(3)
     )
 
-    assert seconds < 0.15
+    assert ratio < 2.5
 
 
 def test_the_manifests_need_pydantic_alone() -> None:
