@@ -21,7 +21,7 @@ from reconciler.core.resources import Phase, Role
 from reconciler.render.report import closing_text, result_text
 from reconciler.render.terminal import plan_text
 
-POLL = 1.0
+POLL = 0.5
 """Seconds between two looks at the embedded Vertex AI; at a cloud target it is asked less often."""
 CLOUD_POLL = 10.0
 

@@ -2,30 +2,50 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import jsonschema
 import pytest
 
+from reconciler.cli.main import run
 from tests.cli.conftest import LORAFORM, Loraform, write_experiment
+from tests.emulator_fixture import running_emulator
 
 TRAINER = [sys.executable, str(Path(__file__).parent / "trainer.py")]
 
 
+PROGRAMS = {"loraform/train": TRAINER, "loraform/serve": "stub"}
+
+
 @pytest.fixture
-def up(loraform: Loraform, repository: Path) -> Loraform:
-    """The command, with the embedded Vertex AI running."""
-    programs = {"loraform/train": TRAINER, "loraform/serve": "stub"}
-    (repository / "programs.json").write_text(json.dumps(programs))
-    answer = loraform("up", "--detach", "--programs", "programs.json")
-    assert answer.returncode == 0, answer.stderr
-    return loraform
+def command(repository: Path, monkeypatch: pytest.MonkeyPatch) -> Loraform:
+    """The command, in this process and so without the time of its imports."""
+    monkeypatch.chdir(repository)
+
+    def answer(*arguments: str, typed: str = "") -> subprocess.CompletedProcess[str]:
+        out, err = io.StringIO(), io.StringIO()
+        monkeypatch.setattr("sys.stdin", io.StringIO(typed))
+        with redirect_stdout(out), redirect_stderr(err):
+            code = run(list(arguments))
+        return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
+
+    return answer
+
+
+@pytest.fixture
+def up(command: Loraform, repository: Path) -> Iterator[Loraform]:
+    """The same, beside a running embedded Vertex AI."""
+    with running_emulator(repository / ".loraform/vertex", PROGRAMS):
+        yield command
 
 
 def plan_id(text: str) -> str:
@@ -160,7 +180,7 @@ def test_a_served_experiment_answers_sleeps_wakes_and_goes(up: Loraform, reposit
     status, answer = up("status"), up("predict", "bot", "Who are you?")
     suspended, asleep, held = up("suspend", "bot"), up("predict", "bot", "Who?"), up("apply", "--wait")
     resumed = up("resume", "bot", "--wait")
-    refused, gone, empty = up("destroy", "bot", input="n\n"), up("destroy", "bot", "--yes"), up("status")
+    refused, gone, empty = up("destroy", "bot", typed="n\n"), up("destroy", "bot", "--yes"), up("status")
 
     assert re.search(r"bot +trained +version 1 +ready [0-9a-f]{6} +100 % +\S+ +in sync", status.stdout)
     assert "Who are you?" in answer.stdout
@@ -201,10 +221,10 @@ def test_a_repository_without_experiments_is_refused(up: Loraform) -> None:
     assert "would be to remove everything" in answer.stderr
 
 
-def test_without_a_running_server_the_error_says_how_to_start_it(loraform: Loraform, repository: Path) -> None:
+def test_without_a_running_server_the_error_says_how_to_start_it(command: Loraform, repository: Path) -> None:
     write_experiment(repository, "bot")
 
-    answers = [loraform(*words) for words in (["plan"], ["apply"], ["status"], ["predict", "bot", "x"])]
+    answers = [command(*words) for words in (["plan"], ["apply"], ["status"], ["predict", "bot", "x"])]
 
     assert {answer.returncode for answer in answers} == {1}
     assert all("loraform up --detach" in answer.stderr for answer in answers)
@@ -213,6 +233,6 @@ def test_without_a_running_server_the_error_says_how_to_start_it(loraform: Loraf
 def test_nothing_that_is_printed_without_a_terminal_has_a_control_code(up: Loraform, repository: Path) -> None:
     write_experiment(repository, "bot")
 
-    answer = up("apply", "--wait")
+    answers = up("plan"), up("apply"), up("status"), up("predict", "bot", "x")
 
-    assert "\x1b" not in answer.stdout + answer.stderr
+    assert all("\x1b" not in answer.stdout + answer.stderr for answer in answers)
