@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
@@ -23,7 +22,7 @@ def started(repository: Repository) -> str:
 def changes(plan: dict[str, Any]) -> dict[str, str]:
     """What the plan does now, by role."""
     acting = ("create", "update", "delete", "cancel")
-    return {item["address"]["role"]: item["action"] for item in plan["changes"] if item["action"] in acting}
+    return {item["role"]: item["action"] for item in plan["changes"] if item["action"] in acting}
 
 
 def test_the_tuned_model_knows_what_the_base_does_not(started: str) -> None:
@@ -106,7 +105,7 @@ def test_an_engine_setting_registers_and_rolls_without_training(repository: Repo
 
     assert changes(plan)["model"] == "create"
     assert "training" not in changes(plan)
-    assert [item["address"]["role"] for item in plan["follow"]].count("deployment") >= 2
+    assert [item["role"] for item in plan["follow"]].count("deployment") >= 2
     repository.loraform("apply", "--wait")
     assert "in sync" in repository.loraform("plan", expect=0)
     assert repository.calls("CreateCustomJob") == 0
@@ -114,14 +113,14 @@ def test_an_engine_setting_registers_and_rolls_without_training(repository: Repo
 
 
 def test_another_rank_is_a_new_run_that_names_the_field(repository: Repository, started: str) -> None:
-    repository.edit("  r: 32", "  r: 8", "support: try a small rank")
+    repository.edit("  r: 32", "  r: 16", "support: try a smaller rank")
 
     plan = repository.plan()
     text = repository.loraform("plan", expect=2)
 
     assert changes(plan) == {"training": "create"}
-    (training,) = [item for item in plan["changes"] if item["address"]["role"] == "training"]
-    assert {"path": "adapter.r", "before": 32, "after": 8, "effect": "retrain"} in training["fields"]
+    (training,) = [item for item in plan["changes"] if item["role"] == "training"]
+    assert {"path": "adapter.r", "before": 32, "after": 16, "effect": "retrain"} in training["fields"]
     assert "adapter.r" in text
     repository.loraform("apply", "--wait")
     assert repository.calls("CreateCustomJob") == 1
@@ -149,10 +148,10 @@ def test_suspending_frees_the_machine_and_resuming_brings_it_back(repository: Re
 
 
 def test_the_log_of_the_training_is_kept(repository: Repository, started: str) -> None:
-    lines = repository.loraform("logs", NAME).splitlines()
+    log = repository.loraform("logs", NAME)
 
-    events = [json.loads(line.split("LORAFORM ", 1)[1]) for line in lines if "LORAFORM " in line]
-    assert {"step", "done"} <= {event["event"] for event in events}
+    assert "420 rows" in log
+    assert "step 20 of" in log
 
 
 def test_destroying_leaves_nothing_that_costs(repository: Repository, started: str) -> None:
