@@ -30,7 +30,7 @@ def declared_changes(resource: Resource, declared: Mapping[str, Json]) -> tuple[
     changes: list[FieldChange] = []
     for path in sorted(resource.fields.keys() | declared.keys()):
         field = resource.fields.get(path)
-        before, after = declared.get(path), field.value if field else None
+        before, after = declared.get(path, field.default if field else None), field.value if field else None
         if canonical(before) != canonical(after):
             effect = field.effect if field else ""
             changes.extend(FieldChange(*pair, effect) for pair in explain(path, before, after))

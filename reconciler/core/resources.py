@@ -95,6 +95,8 @@ class Declared:
 
     value: Json
     effect: str
+    default: Json = None
+    """What leaving the field out would mean."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

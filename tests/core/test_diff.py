@@ -20,6 +20,12 @@ def test_a_mapping_is_explained_by_its_smallest_parts() -> None:
     assert parts == [("run.env['A']", "1", None), ("run.env['B']['C']", 1, 2)]
 
 
+def test_a_field_that_was_left_out_before_was_at_its_default() -> None:
+    resource = training(fields={"adapter.r": Declared(16, "retrain", 8), "training.seed": Declared(42, "retrain", 42)})
+
+    assert declared_changes(resource, {}) == (FieldChange("adapter.r", 8, 16, "retrain"),)
+
+
 def test_declared_fields_are_compared_by_value_and_carry_their_effect() -> None:
     resource = training(fields={"adapter.r": Declared(16, "retrain"), "training.seed": Declared(1.0, "retrain")})
 
