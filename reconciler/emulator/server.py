@@ -44,6 +44,15 @@ class Front:
     forward: Callable[[Forward, Send], Awaitable[int]]
 
 
+@dataclass(frozen=True, slots=True)
+class _Called:
+    """A request understood: its method, the resource in its path, and how to read its body."""
+
+    method: str
+    resource: str
+    build: Callable[[bytes], Any]
+
+
 def application(front: Front) -> App:
     """The ASGI application."""
 
@@ -54,63 +63,71 @@ def application(front: Front) -> App:
         if path.startswith(STORAGE_PREFIXES):
             await _storage(front, scope, receive, send)
             return
-        method = resource = ""
-        code = 500
-        begun: list[bool] = []
+        begun: list[int] = []
 
         async def sending(message: dict[str, Any]) -> None:
-            begun.append(True)
+            if message["type"] == "http.response.start":
+                begun.append(message["status"])
             await send(message)
 
+        called = _Called(scope["method"], path, _nothing_there(path))
         try:
-            body = await _read(receive)
             if path.startswith("/emulator/"):
                 _same_origin(scope, front.world.settings.url)
                 query = scope["query_string"].decode("latin-1")
-                await _reply(send, 200, control(front.world, front.calls, scope["method"], path, query, body))
+                body = await _read(receive)
+                await _reply(sending, 200, control(front.world, front.calls, scope["method"], path, query, body))
                 front.wake()
                 return
-            method, resource, code = await _call(front, scope, body, sending)
+            called = _called(front, scope) or called
+            await _call(front, called, scope, await _read(receive), sending)
         except ApiError as error:
-            method, resource = method or _method_name(front, scope), resource or path
-            code = error.http_code
             if not begun:
-                await _reply(send, code, error.envelope())
-        except Exception as error:  # the last resort: answer, and let uvicorn keep the server alive
-            code = 500
+                await _reply(sending, error.http_code, error.envelope())
+        except Exception as error:  # the last resort: answer, and let uvicorn write it down
             if not begun:
-                await _reply(send, code, ApiError("INTERNAL", f"{type(error).__name__}: {error}").envelope())
+                await _reply(sending, 500, ApiError("INTERNAL", f"{type(error).__name__}: {error}").envelope())
             raise
         finally:
-            if method:
-                front.calls.note(front.world.clock(), method, resource, code)
+            if not path.startswith("/emulator/"):
+                front.calls.note(front.world.clock(), called.method, called.resource, begun[0] if begun else 499)
 
     return app
 
 
-async def _call(front: Front, scope: Scope, body: bytes, send: Send) -> tuple[str, str, int]:
-    """Make one API call and send its answer. Returns the method's name, the resource and the HTTP code."""
+def _called(front: Front, scope: Scope) -> _Called | None:
+    """Which method a request means; None when no service has such an address."""
     raw = scope.get("raw_path", scope["path"].encode()).decode("latin-1")
     query = scope["query_string"].decode("latin-1")
     match = front.routes.match(scope["method"], raw)
-    plain = match_plain(scope["method"], raw, query, body) if match is None else None
+    if match is not None:
+        kind = _header(scope, b"content-type")
+        return _Called(match.binding.method, match.value, lambda body: build(match, query, body, kind))
+    plain = match_plain(scope["method"], raw)
     if plain is not None:
-        method, resource, request = plain
-    elif match is not None:
-        method, resource = match.binding.method, match.value
-        request = build(match, query, body, _header(scope, b"content-type"))
-    else:
-        raise ApiError("NOT_FOUND", f"The requested URL {raw} was not found on this server.")
-    found = answer(front.world, method, request)
+        return _Called(plain.method, plain.resource, lambda body: plain.request(query, body))
+    return None
+
+
+async def _call(front: Front, called: _Called, scope: Scope, body: bytes, send: Send) -> None:
+    """Make one API call and send its answer."""
+    found = answer(front.world, called.method, called.build(body))
     if scope["method"] != "GET":
         front.wake()
     if isinstance(found, Wait):
         found = await _wait(front.world, found)
     if isinstance(found, Forward):
-        return method, resource, await front.forward(found, send)
-    shown = found.body if isinstance(found, Plain) else to_json(found, numbers=numeric_enums(query))
-    await _reply(send, 200, shown)
-    return method, resource, 200
+        await front.forward(found, send)
+        return
+    query = scope["query_string"].decode("latin-1")
+    await _reply(send, 200, found.body if isinstance(found, Plain) else to_json(found, numbers=numeric_enums(query)))
+
+
+def _nothing_there(path: str) -> Callable[[bytes], Any]:
+    def refuse(body: bytes) -> Any:
+        raise ApiError("NOT_FOUND", f"The requested URL {path} was not found on this server.")
+
+    return refuse
 
 
 async def _wait(world: World, wait: Wait) -> Any:
@@ -136,12 +153,6 @@ async def _storage(front: Front, scope: Scope, receive: Receive, send: Send) -> 
     finally:
         code = codes[0] if codes else 500
         front.calls.note(front.world.clock(), f"storage.{scope['method']}", scope["path"], code)
-
-
-def _method_name(front: Front, scope: Scope) -> str:
-    raw = scope.get("raw_path", scope["path"].encode()).decode("latin-1")
-    match = front.routes.match(scope["method"], raw)
-    return match.binding.method if match else scope["method"]
 
 
 def _header(scope: Scope, wanted: bytes) -> str:

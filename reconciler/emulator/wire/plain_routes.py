@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from urllib.parse import parse_qsl, unquote
 
 from reconciler.emulator.wire.codec import camel, parse_text
@@ -21,15 +23,29 @@ _ROUTES = (
 )
 
 
-def match_plain(verb: str, path: str, query: str, body: bytes) -> tuple[str, str, Json] | None:
-    """(method, resource, request) of a request to one of these services; None for any other."""
+@dataclass(frozen=True, slots=True)
+class PlainMatch:
+    """A request's method, the resource in its path, and what the path says."""
+
+    method: str
+    resource: str
+    path: Mapping[str, str]
+    field: str
+
+    def request(self, query: str, body: bytes) -> Json:
+        """The request as JSON in camelCase. Raises `ApiError` INVALID_ARGUMENT."""
+        given = parse_text(body) if self.field else {}
+        request = {camel(key): value for key, value in given.items()} if self.field == "*" else {}
+        if self.field not in ("", "*"):
+            request[self.field] = given
+        request |= {camel(key): value for key, value in parse_qsl(query) if not key.startswith("$")}
+        return {**request, **self.path}
+
+
+def match_plain(verb: str, path: str) -> PlainMatch | None:
+    """The method of one of these services; None for any other request."""
     for route_verb, pattern, method, field in _ROUTES:
         found = re.fullmatch(pattern, unquote(path)) if verb == route_verb else None
         if found:
-            given = parse_text(body) if field else {}
-            request = {camel(key): value for key, value in given.items()} if field == "*" else {}
-            if field not in ("", "*"):
-                request[field] = given
-            request |= {camel(key): value for key, value in parse_qsl(query) if not key.startswith("$")}
-            return method, next(iter(found.groups()), path), request | found.groupdict()
+            return PlainMatch(method, next(iter(found.groups()), path), found.groupdict(), field)
     return None
