@@ -120,7 +120,7 @@ class Vertex:
         """
         name = str(operation.get("name", ""))
         end = self.clock.monotonic() + seconds
-        delay = 0.1 if self.target.api_endpoint else 1.0
+        delay = 0.02 if self.target.api_endpoint else 1.0
         while not operation.get("done"):
             if stop() or self.clock.monotonic() + delay > end:
                 return None

@@ -1,4 +1,4 @@
-"""A proxy that counts the changing requests of one process and kills it at the Nth: before passing it on, or after."""
+"""A proxy that counts the changing requests of one process and kills it when the Nth has taken effect."""
 
 from __future__ import annotations
 
@@ -15,46 +15,39 @@ HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length",
 
 
 class Assassin:
-    """Lets requests through until the `nth` changing one; then its sender is killed, and everything else is refused."""
+    """Lets requests through and their answers back until the `nth` changing one: then the sender is killed."""
 
-    def __init__(self, nth: int, *, after: bool) -> None:
+    def __init__(self, nth: int) -> None:
         self.victim = 0
         self.url = ""
         self.seen: list[str] = []
         self._nth = nth
-        self._after = after
         self._lock = threading.Lock()
         self._struck = False
 
     def passes(self, line: str) -> bool:
-        """Whether a request may be passed on. Kills before it if its time has come."""
+        """Whether a request may be passed on. None is, once the sender is dead."""
         with self._lock:
             if self._struck:
                 return False
             if line.startswith("GET "):
                 return True
             self.seen.append(line)
-            if len(self.seen) == self._nth and not self._after:
-                self._strike()
-                return False
             return True
 
     def answers(self, line: str) -> bool:
         """Whether its answer may be passed back. Kills after the effect if its time has come."""
         with self._lock:
-            if not self._struck and self._after and len(self.seen) == self._nth and self.seen[-1] == line:
-                self._strike()
+            if not self._struck and len(self.seen) == self._nth and self.seen[-1] == line:
+                self._struck = True
+                os.kill(self.victim, signal.SIGKILL)
             return not self._struck
-
-    def _strike(self) -> None:
-        self._struck = True
-        os.kill(self.victim, signal.SIGKILL)
 
 
 @contextmanager
-def killing_proxy(upstream: str, nth: int, *, after: bool) -> Iterator[Assassin]:
+def killing_proxy(upstream: str, nth: int) -> Iterator[Assassin]:
     """A proxy in front of `upstream`; give the victim `assassin.url`, and `assassin.victim` its pid."""
-    assassin = Assassin(nth, after=after)
+    assassin = Assassin(nth)
     place = urlsplit(upstream)
 
     class Handler(BaseHTTPRequestHandler):

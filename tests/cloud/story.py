@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
-from dataclasses import replace
 
 from reconciler.cloud.claims import folder_of
 from reconciler.cloud.reconcile import Pass, Wish, converge, one_pass
@@ -23,7 +23,16 @@ def apply(site: Site, desired: Iterable[Resource]) -> Pass:
 
 def settle(site: Site, desired: Iterable[Resource], seconds: float = 20.0) -> Pass:
     """Passes until nothing is left to do."""
-    return converge(site, Wish(tuple(desired)), deadline=seconds, interval=0.1)[0]
+    return converge(site, Wish(tuple(desired)), deadline=seconds, interval=0.05)[0]
+
+
+def calm(site: Site, desired: Iterable[Resource]) -> Pass:
+    """Passes until there is nothing to do now; what is in progress stays in progress."""
+    end = time.monotonic() + 20.0
+    while (seen := apply(site, desired)).plan.now:
+        assert time.monotonic() < end, messages(seen)
+        time.sleep(0.05)
+    return seen
 
 
 def outcomes(seen: Pass) -> dict[str, str]:
@@ -83,7 +92,3 @@ def live(site: Site, role: Role, desired: Iterable[Resource] = ()) -> list[LiveR
 
 def claims_there(site: Site) -> int:
     return len(site.storage.list(folder_of(site.target)))
-
-
-def with_settings(resource: Resource, **spec: Json) -> Resource:
-    return replace(resource, spec={**resource.spec, **spec})

@@ -21,6 +21,7 @@ from tests.cloud.story import (
     actions,
     already_trained,
     apply,
+    calm,
     endpoints,
     jobs,
     live,
@@ -169,9 +170,9 @@ def test_a_preempted_run_is_tried_again_after_its_backoff(site: Site, url: str, 
 def test_a_superseded_run_is_cancelled_and_a_revert_starts_it_again(site: Site, url: str) -> None:
     old, new = training(site.target, r=8), training(site.target, r=16)
     apply(site, [old])
-    superseding = settle(site, [new], seconds=1)
+    superseding = calm(site, [new])
 
-    reverted = settle(site, [old], seconds=3)
+    reverted = calm(site, [old])
 
     states = [(job["labels"]["loraform-identity"], job["state"]) for job in jobs(site)]
     assert actions(superseding)["training"] is Action.WAIT
@@ -185,7 +186,7 @@ def test_a_run_that_a_person_cancelled_is_held(site: Site) -> None:
     apply(site, [run])
 
     names = cancel(site, "bot")
-    held = settle(site, [run], seconds=3)
+    held = calm(site, [run])
 
     assert names == (jobs(site)[0]["name"],)
     assert actions(held) == {"training": Action.HOLD}
@@ -211,7 +212,7 @@ def test_another_rank_trains_anew_and_the_old_model_serves_until_the_new_one_is_
     already_trained(site, old[0])
     settle(site, old)
 
-    training_it = settle(site, new, seconds=1)
+    training_it = calm(site, new)
     during = [item.stamp for item in live(site, Role.DEPLOYMENT)]
     trainer_finishes(site, new[0])
     done = settle(site, new)

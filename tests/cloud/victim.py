@@ -24,4 +24,4 @@ def start(target: Target, root: Path, desired: tuple[Resource, ...], gate: Path)
 def live(target: Target, root: Path, desired: tuple[Resource, ...], gate: Path) -> None:
     while not gate.exists():
         pass
-    converge(open_site(target, root), Wish(desired), deadline=1.5, interval=0.05)
+    converge(open_site(target, root), Wish(desired), deadline=1.5, interval=0.02)
