@@ -12,6 +12,7 @@ import os
 import uuid
 from collections.abc import Collection
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -40,7 +41,8 @@ class _Checksum(Protocol):
 class Spool:
     """A temporary file that is being written, with its checksums. One writer at a time; not for sharing.
 
-    Where the file is there already it is continued, at a multiple of `quantum` bytes.
+    Where the file is there already it is continued, at a multiple of `quantum` bytes. It is open only between `write`
+    and whatever ends that: `pause`, `finish`, `discard`.
     """
 
     def __init__(self, path: Path, quantum: int = 1) -> None:
@@ -48,46 +50,53 @@ class Spool:
         self.size = 0
         self._crc32c: _Checksum = google_crc32c.Checksum()  # type: ignore[no-untyped-call] # the package has no types
         self._md5 = hashlib.md5(usedforsecurity=False)
-        self._file = path.open("a+b", buffering=0)
-        if there := os.fstat(self._file.fileno()).st_size:
-            self._file.truncate(there - there % quantum)
-            self._rehash()
+        self._file: FileIO | None = None
+        if path.exists():
+            self._take_up(quantum)
 
     def write(self, piece: bytes) -> None:
         """Append bytes; the checksums follow."""
-        if self._file.closed:
-            self._file = self.path.open("a+b", buffering=0)
+        file = self._opened()
         view = memoryview(piece)
         while view:
-            view = view[self._file.write(view) :]
+            view = view[file.write(view) :]
         self._crc32c.update(piece)
         self._md5.update(piece)
         self.size += len(piece)
 
     def finish(self, durable: bool = False) -> Content:
         """Close the file and return what it holds; `durable` forces it to the disk first."""
-        self.write(b"")
+        file = self._opened()
         if durable:
-            os.fsync(self._file.fileno())
-        self._file.close()
+            os.fsync(file.fileno())
+        self.pause()
         crc32c = base64.b64encode(self._crc32c.digest()).decode()
         return Content(self.path, self.size, crc32c, base64.b64encode(self._md5.digest()).decode())
 
     def pause(self) -> None:
         """Close the file until more is written."""
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
     def discard(self) -> None:
         """Close and remove the file. Safe to call twice, and after `finish`."""
-        self._file.close()
+        self.pause()
         self.path.unlink(missing_ok=True)
 
-    def _rehash(self) -> None:
-        self._file.seek(0)
-        while piece := self._file.read(PIECE):
-            self._crc32c.update(piece)
-            self._md5.update(piece)
-            self.size += len(piece)
+    def _opened(self) -> FileIO:
+        if self._file is None:
+            self._file = FileIO(self.path, "ab")
+        return self._file
+
+    def _take_up(self, quantum: int) -> None:
+        there = self.path.stat().st_size
+        os.truncate(self.path, there - there % quantum)
+        with self.path.open("rb", buffering=0) as file:
+            while piece := file.read(PIECE):
+                self._crc32c.update(piece)
+                self._md5.update(piece)
+                self.size += len(piece)
 
 
 class Blobs:
@@ -138,12 +147,16 @@ class Blobs:
     def sweep(self, blobs: Collection[str], spools: Collection[str]) -> int:
         """Remove all blobs and temporary files but the named ones; return how many went."""
         gone = 0
-        for path in (*self._blobs.glob("??/*"), *self._spool.iterdir()):
+        for path in (*self._blobs.glob("??/*"), *self.spools()):
             kept = spools if path.parent == self._spool else blobs
             if path.name not in kept:
                 path.unlink(missing_ok=True)
                 gone += 1
         return gone
+
+    def spools(self) -> list[Path]:
+        """Return the temporary files that are there."""
+        return list(self._spool.iterdir())
 
     def _path(self, blob: str) -> Path:
         return self._blobs / blob[:2] / blob

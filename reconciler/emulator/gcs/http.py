@@ -90,11 +90,13 @@ class Request:
 
     def conditions(self, prefix: str = "if") -> Conditions:
         """Return the preconditions in the query; `prefix` is `ifSource` for those on a copy's source."""
+        # The official Python client's uploads spell the last one with another capital letter.
+        spelt = "MetaGeneration" if f"{prefix}MetaGenerationNotMatch" in self.query else "Metageneration"
         return Conditions(
             generation_match=self.number(f"{prefix}GenerationMatch"),
             generation_not_match=self.number(f"{prefix}GenerationNotMatch"),
             metageneration_match=self.number(f"{prefix}MetagenerationMatch"),
-            metageneration_not_match=self.number(f"{prefix}MetagenerationNotMatch"),
+            metageneration_not_match=self.number(f"{prefix}{spelt}NotMatch"),
         )
 
 
@@ -154,12 +156,14 @@ async def send_reply(reply: Reply, send: Send, receive: Receive, head: bool = Fa
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     if reply.stream is not None:
         gone = asyncio.ensure_future(receive())
-        async with aclosing(reply.stream) as pieces:
-            async for piece in pieces:
-                if gone.done():
-                    return
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
-        gone.cancel()
+        try:
+            async with aclosing(reply.stream) as pieces:
+                async for piece in pieces:
+                    if gone.done():
+                        return
+                    await send({"type": "http.response.body", "body": piece, "more_body": True})
+        finally:
+            gone.cancel()
     await send({"type": "http.response.body", "body": b"" if head or reply.stream else reply.body})
 
 

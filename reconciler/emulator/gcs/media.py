@@ -34,7 +34,8 @@ def download(buckets: Buckets, request: Request, bucket: str, name: str) -> Repl
         return Reply(error.status, b"" if error.status == 304 else error.message.encode(), text)
     headers = object_headers(item)
     if _unzips(item, request):
-        return Reply(200, b"", headers, _unzipped(file))
+        plain = tuple(header for header in headers if header[0] != "content-encoding")
+        return Reply(200, b"", plain, _unzipped(file))
     status, start, end = _range(request.headers.get("range", ""), item.size)
     if status == 416:
         file.close()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import socket
 import threading
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
+import gcsfs
 import httpx
 import pytest
 import uvicorn
@@ -52,10 +53,9 @@ def client(served: Served) -> Iterator[storage.Client]:
 
 
 @pytest.fixture
-def bucket(client: storage.Client, request: pytest.FixtureRequest) -> storage.Bucket:
+def bucket(client: storage.Client) -> storage.Bucket:
     """A fresh bucket for this test alone."""
-    number = len(list(client.list_buckets()))
-    return client.create_bucket(f"bucket-{number}")
+    return client.create_bucket(f"bucket-{uuid.uuid4().hex}")
 
 
 @pytest.fixture
@@ -66,5 +66,9 @@ def raw(served: Served) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path
+def files(served: Served, monkeypatch: pytest.MonkeyPatch) -> gcsfs.GCSFileSystem:
+    """gcsfs as it comes, told of the server by the environment alone."""
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", served.url)
+    return gcsfs.core.GCSFileSystem(
+        token="anon", project="test-project", skip_instance_cache=True, use_listings_cache=False
+    )
