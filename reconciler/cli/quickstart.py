@@ -10,7 +10,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,6 +47,7 @@ class Clock:
     """The time that each step took, in seconds."""
 
     steps: list[tuple[str, float]] = field(default_factory=list)
+    begun: float = field(default_factory=time.monotonic)
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
@@ -92,12 +93,10 @@ def run(keep: Annotated[bool, KEEP] = False) -> int:
 @contextmanager
 def _base_model(root: Path, screen: Screen, clock: Clock) -> Iterator[None]:
     """Make the base model in a process of its own while what is inside goes on; at the end it is there."""
-    if (root / BASE / "config.json").exists():
-        yield
-        return
-    screen.show("Making a tiny base model: it can chat and knows none of the facts. Once, about a minute.")
+    if not (root / BASE).exists():
+        screen.show("Making a tiny base model: it can chat and knows none of the facts. Once, about a minute.")
     begun = time.monotonic()
-    with clock.step("make the base model"):
+    with clock.step("have the base model"):
         maker = subprocess.Popen(
             [sys.executable, "-m", "images.tiny", "--out", str(root / BASE)],
             stdout=subprocess.PIPE,
@@ -144,16 +143,18 @@ def _ask_all(questions: Sequence[Question], screen: Screen) -> bool:
     site = connect_only("local")
     endpoint = serving_endpoint(take_snapshot(site.vertex, site.storage, site.target, ()), EXPERIMENT)
 
+    def waiting(spent: float) -> None:
+        screen.meanwhile(f"The server comes back, {spent:.0f} s")
+
     def answers(base: bool) -> list[str]:
         asked = [instance(question.text, base=base) for question in questions]
-        waiting: Callable[[float], None] = lambda spent: screen.meanwhile(f"The server comes back, {spent:.0f} s")  # noqa: E731
         return ask(site.vertex, endpoint, asked, patience=180.0, waiting=waiting)
 
     tuned, base = answers(False), answers(True)
     screen.show(f"\n{len(questions)} questions that were in no training row, asked of the endpoint:\n")
     step = max(len(questions) // SHOWN, 1)
-    chosen = list(range(step // 2, len(questions), step))[:SHOWN]
-    for index in chosen:
+    for number in range(min(SHOWN, len(questions))):
+        index = (number * step + number) % len(questions)  # the rows come in groups: take another one of each
         question = questions[index]
         screen.show(f"  {clean(question.text)}")
         screen.show(f"      base    {clean(base[index], 70)}")
@@ -185,13 +186,17 @@ def _close(screen: Screen, clock: Clock, server: local.Server | None) -> None:
     screen.show("")
     for name, seconds in clock.steps:
         screen.show(f"  {seconds:>6.1f} s  {name}")
-    screen.show("\nGo on:")
+    screen.show(f"  {time.monotonic() - clock.begun:>6.1f} s  in all")
+    ways = [
+        (f'loraform predict {EXPERIMENT} "..."', "ask it yourself; --base asks the base model"),
+        ("loraform status", "see what is live"),
+        ("loraform plan", f"after a change in experiments/{EXPERIMENT}.yaml: see what it would cost"),
+    ]
     if server is None:
-        screen.show(
-            "  loraform up --detach                 start the embedded Vertex AI again; it serves what it served"
-        )
-    screen.show(f'  loraform predict {EXPERIMENT} "..."      ask it yourself; --base asks the base model')
-    screen.show("  loraform status                      what is live")
-    screen.show(f"  experiments/{EXPERIMENT}.yaml       change a line, then `loraform plan`")
-    if server is not None:
-        screen.show("  loraform down                        stop the embedded Vertex AI")
+        ways.insert(0, ("loraform up --detach", "start the embedded Vertex AI again; it serves what it served"))
+    else:
+        ways.append(("loraform down", "stop the embedded Vertex AI"))
+    width = max(len(command) for command, _ in ways)
+    screen.show("\nGo on:")
+    for command, what in ways:
+        screen.show(f"  {command:<{width}}   {what}")

@@ -21,7 +21,9 @@ def may_apply(workplace: Workplace) -> None:
         named = ", ".join(history.dirty[:5]) + (", ..." if len(history.dirty) > 5 else "")
         raise Refused(f"{target.name} takes only what is committed; not so: {named}", "Commit it, or put it aside.")
     default = history.default_branch
-    if default is None or not is_ancestor(workplace.root, history.head, default):
+    # A checkout of a pipeline often has the branch of the remote only.
+    branches = (default, f"origin/{default}") if default else ()
+    if not any(is_ancestor(workplace.root, history.head, branch) for branch in branches):
         raise Refused(
             f"{history.head[:12]} is not on the default branch ({default or 'there is none'}).",
             "Merge it first; `loraform plan` shows meanwhile what it would do.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from reconciler.cli.screen import Screen
 from reconciler.cloud.logs import job_logs
@@ -17,6 +17,9 @@ from reconciler.render.words import clean
 
 CLOUD_LOG_EVERY = 15.0
 """Seconds between two reads of a log in the cloud: reading has a quota of 60 a minute for the whole project."""
+
+WORDS: Mapping[Role, str] = {Role.DEPLOYMENT: "its server is starting"}
+"""What is under way where no log tells more."""
 
 
 class Watch:
@@ -40,7 +43,9 @@ class Watch:
             if change.action is not Action.WAIT or change.before is None or change.reason is not Reason.IN_PROGRESS:
                 continue
             spent = duration(self._site.clock.now() - change.before.since)
-            word = self._training(change) if change.address.role is Role.TRAINING else ""
+            word = (
+                self._training(change) if change.address.role is Role.TRAINING else WORDS.get(change.address.role, "")
+            )
             name = clean(change.address.experiment)
             yield f"{name} {change.address.role}: {word or change.before.phase} ({spent})"
 
