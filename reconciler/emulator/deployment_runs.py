@@ -14,7 +14,7 @@ from reconciler.emulator.store import BUSY, Row
 from reconciler.emulator.wire.codec import Message, new
 from reconciler.emulator.wire.errors import ApiError, Json, precondition
 from reconciler.emulator.wire.names import last, project_of
-from reconciler.emulator.work.containers import CannotRunError, launch, words
+from reconciler.emulator.work.containers import CannotRunError, buckets_in, launch, texts_of, words
 from reconciler.emulator.work.logs import tail
 from reconciler.emulator.world import World
 
@@ -68,6 +68,8 @@ def _start(world: World, row: Row) -> None:
     try:
         model = models.find(world, f"{row.extra['model']}@{row.extra['version']}")
         if not world.runner.known(name):
+            if not world.mounts.show(name, buckets_in(texts_of(model.container_spec))):
+                return
             row = _launch(world, row, model)
         if row.extra.get("stub") or world.prober.healthy(name):
             _serve(world, row, model)
@@ -138,7 +140,9 @@ def _keep_up(world: World, row: Row) -> None:
         return
     if world.clock() >= row.extra.get("again_at", 0.0):
         try:
-            _launch(world, row, models.find(world, f"{row.extra['model']}@{row.extra['version']}"))
+            model = models.find(world, f"{row.extra['model']}@{row.extra['version']}")
+            if world.mounts.show(name, buckets_in(texts_of(model.container_spec))):
+                _launch(world, row, model)
         except (ApiError, CannotRunError, OSError):
             crashes = row.extra.get("crashes", 0) + 1
             _save(world, row, crashes=crashes, again_at=world.clock() + LONGEST_PAUSE_S)
@@ -153,6 +157,8 @@ def _stop(world: World, row: Row) -> None:
         if not world.runner.gone(name):
             return
         world.runner.forget(name)
+    if not world.mounts.give_back(name):
+        return
     with world.store.together():
         world.store.drop(deployments.KIND, row.name)
         if row.extra["operation"]:
@@ -184,7 +190,7 @@ def _launch(world: World, row: Row, model: Message) -> Row:
     name = key(row)
     program = launch(
         world.settings,
-        world.mount,
+        world.mounts,
         argv,
         {variable.name: variable.value for variable in spec.env},
         own,

@@ -14,7 +14,7 @@ from reconciler.emulator.store import BUSY, DONE, HELD, WAITING, Row
 from reconciler.emulator.wire.codec import Message
 from reconciler.emulator.wire.errors import RPC_CODES, invalid
 from reconciler.emulator.wire.names import last, project_of
-from reconciler.emulator.work.containers import CannotRunError, launch, words
+from reconciler.emulator.work.containers import CannotRunError, buckets_in, launch, texts_of, words
 from reconciler.emulator.work.logs import tail
 from reconciler.emulator.world import Launch, World, stamp
 
@@ -28,7 +28,10 @@ def advance(world: World) -> bool:
         soon |= _watch(world, row)
     room = jobs.room(world)
     for row in world.store.working(jobs.KIND, WAITING, room) if room > 0 else ():
-        _start(world, row)
+        job = jobs.read(row)
+        named = buckets_in(text for _, pool in workers(job) for text in texts_of(pool.container_spec))
+        if world.mounts.show(_mount(row), named):
+            _start(world, row, job)
         soon = True
     return soon
 
@@ -72,8 +75,7 @@ def workers(job: Message) -> list[tuple[str, Message]]:
     ]
 
 
-def _start(world: World, row: Row) -> None:
-    job = jobs.read(row)
+def _start(world: World, row: Row, job: Message) -> None:
     stamp(job.start_time, world.clock())
     try:
         programs = [
@@ -111,7 +113,7 @@ def _watch(world: World, row: Row) -> bool:
         if world.runner.exit_code(key) is None:
             world.runner.stop(key, world.settings.grace_s)
     left = [key for key in keys if not world.runner.gone(key)]
-    if left:
+    if left or not world.mounts.give_back(_mount(row)):
         return True
     for key in keys:
         world.runner.forget(key)
@@ -155,6 +157,10 @@ def _end(world: World, row: Row, job: Message, state: int, status: str, message:
     jobs.save(world, row, job, DONE)
 
 
+def _mount(row: Row) -> str:
+    return f"jobs/{last(row.name)}"
+
+
 def _key(job: Message, worker: str) -> str:
     return f"jobs/{last(job.name)}/{worker}"
 
@@ -174,7 +180,7 @@ def _launch(world: World, job: Message, worker: str, pool: Message, argv: tuple[
         own["CLUSTER_SPEC"] = _cluster(everyone, worker)
     return launch(
         world.settings,
-        world.mount,
+        world.mounts,
         argv,
         {variable.name: variable.value for variable in pool.container_spec.env},
         own,

@@ -34,6 +34,7 @@ from reconciler.emulator.work.processes import Processes
 from reconciler.emulator.world import World
 
 END_GRACE_S = 5.0
+COLLECT_EVERY_S = 5.0
 # Replicas are local and slow machines think long; a client that gives up earlier is noticed anyway.
 ANSWER_TIMEOUT_S = 600.0
 
@@ -86,11 +87,11 @@ async def _serve(
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=20)
     async with httpx.AsyncClient(timeout=ANSWER_TIMEOUT_S, limits=limits, trust_env=False) as client:
         runner = Processes(store, time.time, settings.mark)
-        world = World(store, time.time, runner, Health(client, awake.set), settings, storage.mount)
+        world = World(store, time.time, runner, Health(client, awake.set), settings, storage.folders)
         runner.clear_leftovers()
         job_runs.interrupt(world)
         front = Front(world, load_routes(), storage.app, Calls(), awake.set, forwarder(client))
-        working = asyncio.create_task(_work(world, awake))
+        working = asyncio.create_task(_work(world, storage, awake))
         try:
             await _answer(application(front), listener, settings, say)
         finally:
@@ -130,10 +131,14 @@ async def _answer(app: App, listener: socket.socket, settings: Settings, say: Ca
         where.unlink(missing_ok=True)
 
 
-async def _work(world: World, awake: asyncio.Event) -> None:
+async def _work(world: World, storage: Storage, awake: asyncio.Event) -> None:
     """Let the work go on, soon after every change and now and then."""
+    collected = time.monotonic()
     while True:
         awake.clear()
+        if storage.folders.users and time.monotonic() - collected > COLLECT_EVERY_S:
+            collected = time.monotonic()
+            storage.folders.give_back_meanwhile()
         try:
             pause = advance(world)
         except Exception as error:  # one bad row must not stop the work of all others for good

@@ -1,38 +1,93 @@
-"""Where Cloud Storage is joined to this server: its application, and the folder behind `/gcs/BUCKET`."""
+"""Where Cloud Storage is joined to this server: its application, and the folders that stand for `/gcs/BUCKET`.
+
+The copying between folders and buckets is done in a thread of its own; callers ask again until it is done.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Collection, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from reconciler.emulator.gcs.app import storage_app
 from reconciler.emulator.gcs.buckets import Buckets
-from reconciler.emulator.world import Mount
+from reconciler.emulator.gcs.errors import StorageError
+from reconciler.emulator.gcs.mount import collect, materialise
+from reconciler.emulator.wire.names import project_number
 
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """An ASGI application for the Cloud Storage paths, and `mount(bucket)`."""
+    """An ASGI application for the Cloud Storage paths, and the folders for programs."""
 
     app: Callable[[dict[str, Any], Any, Any], Awaitable[None]]
-    mount: Mount
+    folders: BucketFolders
+
+
+@dataclass(slots=True)
+class BucketFolders:
+    """Implements `Mounts`: one folder per bucket, shared by all programs that use it."""
+
+    buckets: Buckets
+    root: Path
+    thread: ThreadPoolExecutor
+    users: dict[str, frozenset[str]] = field(default_factory=dict)
+    showing: dict[str, Future[None]] = field(default_factory=dict)
+    giving: dict[str, Future[None]] = field(default_factory=dict)
+
+    def folder(self, bucket: str) -> Path:
+        """The folder of a bucket."""
+        return self.root / bucket
+
+    def show(self, key: str, buckets: Collection[str]) -> bool:
+        """Begin to bring the objects into the folders, for the program `key`; True once they are there."""
+        if not buckets:
+            return True
+        if key not in self.showing:
+            self.users[key] = frozenset(buckets)
+            self.showing[key] = self.thread.submit(self._show, frozenset(buckets))
+        return self.showing[key].done()
+
+    def give_back(self, key: str) -> bool:
+        """Begin to turn what the program has written into objects; True once they are."""
+        if key not in self.users:
+            return True
+        if key not in self.giving:
+            mine = self.users[key]
+            others = frozenset().union(*(used for user, used in self.users.items() if user != key))
+            self.giving[key] = self.thread.submit(self._collect, mine, mine - others)
+        if not self.giving[key].done():
+            return False
+        for kept in (self.users, self.showing, self.giving):
+            kept.pop(key)
+        return True
+
+    def give_back_meanwhile(self) -> None:
+        """Turn what running programs have finished writing into objects, so that others see it."""
+        self.thread.submit(self._collect, frozenset().union(*self.users.values()), frozenset())
+
+    def _show(self, buckets: frozenset[str]) -> None:
+        for bucket in sorted(buckets):
+            self.folder(bucket).mkdir(parents=True, exist_ok=True)
+            with suppress(StorageError, OSError):  # no such bucket: an empty folder, as an unknown mount has
+                materialise(self.buckets, bucket, "", self.folder(bucket))
+
+    def _collect(self, buckets: frozenset[str], final: frozenset[str]) -> None:
+        for bucket in sorted(buckets):
+            with suppress(StorageError, OSError):
+                collect(self.buckets, bucket, self.folder(bucket), bucket in final)
 
 
 @contextmanager
 def open_storage(root: Path) -> Iterator[Storage]:
     """Open the buckets under `root`."""
-    buckets = Buckets(root, lambda: datetime.now(UTC))
-
-    def mount(bucket: str) -> Path:
-        folder = root / "mounted" / bucket
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
-
+    buckets = Buckets(root, lambda: datetime.now(UTC), project_number=project_number)
     try:
-        yield Storage(storage_app(buckets), mount)
+        with ThreadPoolExecutor(1, "bucket-folders") as thread:
+            yield Storage(storage_app(buckets), BucketFolders(buckets, root / "mounted", thread))
     finally:
         buckets.close()

@@ -5,7 +5,7 @@ Also the kinds of answer that a room can give beside a plain message.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeAlias
@@ -61,8 +61,17 @@ class Prober(Protocol):
         """Stop asking."""
 
 
-Mount: TypeAlias = Callable[[str], Path]
-"""The local folder that holds the objects of a bucket, for `/gcs/BUCKET`."""
+class Mounts(Protocol):
+    """Local folders that stand for `/gcs/BUCKET`. Never blocks: callers ask again until the answer is True."""
+
+    def folder(self, bucket: str) -> Path:
+        """The folder of a bucket."""
+
+    def show(self, key: str, buckets: Collection[str]) -> bool:
+        """Bring the objects of these buckets into their folders, for the program `key`."""
+
+    def give_back(self, key: str) -> bool:
+        """Turn what the program `key` has written into objects; `key` uses the folders no more."""
 
 
 @dataclass(slots=True)
@@ -81,7 +90,7 @@ class World:
     runner: Runner
     prober: Prober
     settings: Settings
-    mount: Mount
+    mounts: Mounts
     turns: Turns = field(default_factory=Turns)
 
 

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 from google.api_core import exceptions
+from google.auth.credentials import AnonymousCredentials
 from google.cloud import aiplatform_v1 as v1
+from google.cloud import storage
 
 from tests.emulator.clients import Cloud, until
 from tests.emulator.logs import log_lines
@@ -201,3 +203,24 @@ def _lives(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
+
+
+def test_a_job_reads_and_writes_a_bucket_as_a_folder(cloud: Cloud, url: str) -> None:
+    client = storage.Client("p", credentials=AnonymousCredentials(), client_options={"api_endpoint": url})
+    bucket = client.create_bucket("a-bucket-as-a-folder")
+    bucket.blob("in/data.txt").upload_from_string("from the bucket")
+    program = (
+        "import os, sys; text = open(sys.argv[1]).read(); open(os.environ['OUT'] + '/answer.txt', 'w').write(text)"
+    )
+    job = cloud.job(
+        "/gcs/a-bucket-as-a-folder/in/data.txt",
+        image="x",
+        command=["python", "-c", program],
+        env=[{"name": "OUT", "value": "/gcs/a-bucket-as-a-folder"}],
+    )
+
+    ended = cloud.ended(job)
+
+    assert ended.state == v1.JobState.JOB_STATE_SUCCEEDED, ended.error
+    assert bucket.blob("answer.txt").download_as_bytes() == b"from the bucket"
+    client.close()

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from reconciler.emulator.settings import Settings
-from reconciler.emulator.world import Launch, Mount
+from reconciler.emulator.wire.codec import Message
+from reconciler.emulator.world import Launch, Mounts
 
 _GCS = re.compile(r"/gcs/([a-z0-9][a-z0-9._-]{1,220}[a-z0-9])(?=/|$|[\s,:;\"'])")
 # These would lead a program past the embedded services, into somebody's real project.
@@ -45,7 +46,7 @@ def words(settings: Settings, image: str, command: Iterable[str], args: Iterable
 
 def launch(
     settings: Settings,
-    mount: Mount,
+    mounts: Mounts,
     argv: tuple[str, ...],
     given: Mapping[str, str],
     own: Mapping[str, str],
@@ -68,16 +69,24 @@ def launch(
         "PYTHONUNBUFFERED": "1",
         **own,
     }
-    chosen = {name: on_this_machine(expand(value, given), mount) for name, value in given.items()}
+    chosen = {name: on_this_machine(expand(value, given), mounts) for name, value in given.items()}
     env = {**inherited, "PATH": path, **chosen, **platform, MARK: f"{settings.mark}/{key}"}
-    return Launch(tuple(on_this_machine(expand(word, env), mount) for word in argv), env, folder, log)
+    return Launch(tuple(on_this_machine(expand(word, env), mounts) for word in argv), env, folder, log)
 
 
-def on_this_machine(text: str, mount: Mount) -> str:
+def on_this_machine(text: str, mounts: Mounts) -> str:
     """`/gcs/BUCKET/path` -> the same path in the local folder of the bucket."""
-    if "/gcs/" not in text:
-        return text
-    return _GCS.sub(lambda found: str(mount(found[1])), text)
+    return _GCS.sub(lambda found: str(mounts.folder(found[1])), text)
+
+
+def buckets_in(texts: Iterable[str]) -> frozenset[str]:
+    """The buckets that a container's words and variables name as `/gcs/BUCKET`."""
+    return frozenset(found[1] for text in texts for found in _GCS.finditer(text))
+
+
+def texts_of(spec: Message) -> list[str]:
+    """Everything in a container spec that may name a bucket: command, args and variables."""
+    return [*spec.command, *spec.args, *(variable.value for variable in spec.env)]
 
 
 def expand(text: str, env: Mapping[str, str]) -> str:
