@@ -8,13 +8,15 @@ also one that had been trained before, 1 for a fault of this program.
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import signal
 import sys
+import traceback
 from types import FrameType
 
 from images.train.base import is_hub_id
-from images.train.failures import Interrupted, SpecInvalid, TrainingFailed
+from images.train.failures import Interrupted, SpecInvalid, TrainingFailed, foreseen
 from images.train.progress import Progress
 from images.train.storage import Storage
 from schemas.training_spec import TrainingSpec
@@ -37,11 +39,27 @@ def main(argv: list[str] | None = None) -> int:
         from images.train.run import run
 
         run(spec, os.environ.get("AIP_MODEL_DIR") or asked.out, progress, storage, os.environ)
-    except TrainingFailed as failed:
-        progress.say("failed", cause=failed.cause, exit_code=failed.exit_code, message=str(failed))
-        progress.error(str(failed))
-        return failed.exit_code
+    except _Signalled as signalled:
+        return _failed(progress, Interrupted(f"Interrupted by {signalled}", "Run again; nothing was recorded."))
+    except Exception as error:
+        failed = foreseen(error)
+        if failed is None:
+            traceback.print_exc()
+            failed = TrainingFailed(
+                f"The trainer itself failed: {type(error).__name__}: {error}", "Please report this, with the log."
+            )
+        return _failed(progress, failed)
     return 0
+
+
+class _Signalled(BaseException):
+    """A signal, raised where no library's `except Exception` can swallow it."""
+
+
+def _failed(progress: Progress, failed: TrainingFailed) -> int:
+    progress.say("failed", cause=failed.cause, exit_code=failed.exit_code, message=str(failed))
+    progress.error(str(failed))
+    return failed.exit_code
 
 
 def _spec(text: str | None, file: str | None, storage: Storage) -> TrainingSpec:
@@ -70,13 +88,14 @@ def _prepare_environment(spec: TrainingSpec) -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     named = [spec.model.base] + ([spec.model.tokenizer] if spec.model.tokenizer else [])
     if not any(is_hub_id(name) for name in named):
         os.environ["HF_HUB_OFFLINE"] = "1"
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise Interrupted(f"Interrupted by {signal.Signals(number).name}", "Run again; nothing was recorded.")
+    raise _Signalled(signal.Signals(number).name)
 
 
 if __name__ == "__main__":

@@ -86,7 +86,8 @@ def sample(row: Encoded, tokenizer: Any) -> dict[str, str]:
 def _encoded(
     records: Sequence[Record], form: str, tokenizer: Any, stops: Sequence[int], how: Reading
 ) -> tuple[list[Encoded], list[BadRow]]:
-    examples, bad = read_examples(list(records), form, has_template=tokenizer.chat_template is not None)
+    has_template = tokenizer.chat_template is not None
+    examples, bad = read_examples(records, form, has_template=has_template, text_field=how.text_field)
     encoded, refused = encode(examples, tokenizer, stops, answers_only=how.answers_only)
     bad += refused
     if how.max_length is not None and not how.cut and not refused:

@@ -6,6 +6,8 @@ fault of the program itself and exits with 1.
 
 from __future__ import annotations
 
+import errno
+
 
 class TrainingFailed(Exception):
     """Base of all foreseen endings. `str()` is the one line that the user reads."""
@@ -87,3 +89,19 @@ class Interrupted(TrainingFailed):
 
     exit_code = 143
     cause = "interrupted"
+
+
+def foreseen(error: Exception) -> TrainingFailed | None:
+    """What a library's error means, where it is one that a user can mend; None for a fault of the program."""
+    if isinstance(error, TrainingFailed):
+        return error
+    text = str(error)
+    if (isinstance(error, OSError) and error.errno == errno.ENOSPC) or "No space left on device" in text:
+        return DiskFull("No space left on the local disk", "Choose a machine with a larger boot disk.")
+    if isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text:
+        return OutOfMemory(
+            "Out of memory",
+            "Lower per_device_train_batch_size (and raise gradient_accumulation_steps), lower max_length, use method: "
+            "qlora, or choose a larger machine.",
+        )
+    return None

@@ -1,19 +1,18 @@
 """The training itself: trl's SFTTrainer on ready rows, told step by step, stopped when the lock is lost.
 
-What the libraries raise is translated here: memory that is too small, a loss that is no number.
+A loss that is no number ends the run. What else the libraries raise is translated in `failures.py`.
 """
 
 from __future__ import annotations
 
-import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from images.train.dataset import Rows
-from images.train.failures import Diverged, OutOfMemory
+from images.train.failures import Diverged, SpecInvalid
 from images.train.masks import IGNORED, Encoded
 from images.train.progress import Progress
 
@@ -47,7 +46,7 @@ def fit(
     from transformers import PrinterCallback
     from trl import SFTTrainer
 
-    with _translated():
+    try:
         trainer = SFTTrainer(
             model=model,
             args=config,
@@ -56,20 +55,23 @@ def fit(
             processing_class=tokenizer,
             peft_config=peft_config,
         )
-        trainer.remove_callback(PrinterCallback)
-        trainer.add_callback(_teller(progress, check))
-        if config.use_cpu:
-            _keep_adapters_precise(trainer.model)
-        batch = config.per_device_train_batch_size * config.gradient_accumulation_steps * config.world_size
-        steps = _tell_size(trainer, rows, batch, progress)
-        progress.say("phase", phase="training")
-        started = time.monotonic()
-        result = trainer.train()
-        seconds = time.monotonic() - started
-        metrics = {"train_loss": float(result.metrics["train_loss"])}
-        if rows.eval:
-            scored = trainer.evaluate()
-            metrics |= {key: float(scored[key]) for key in ("eval_loss", "eval_mean_token_accuracy") if key in scored}
+    except (ValueError, TypeError) as error:
+        said = " ".join(str(error).split())[:300]
+        raise SpecInvalid(f"trl refuses these settings: {said}", "Mend `adapter` or `training`.") from error
+    trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(_teller(progress, check))
+    if config.use_cpu:
+        _keep_adapters_precise(trainer.model)
+    batch = config.per_device_train_batch_size * config.gradient_accumulation_steps * config.world_size
+    steps = _tell_size(trainer, rows, batch, progress)
+    progress.say("phase", phase="training")
+    started = time.monotonic()
+    result = trainer.train()
+    seconds = time.monotonic() - started
+    metrics = {"train_loss": float(result.metrics["train_loss"])}
+    if rows.eval:
+        scored = trainer.evaluate()
+        metrics |= {key: float(scored[key]) for key in ("eval_loss", "eval_mean_token_accuracy") if key in scored}
     for name, value in metrics.items():
         if not math.isfinite(value):
             raise _diverged(name)
@@ -150,28 +152,6 @@ def _teller(progress: Progress, check: Callable[[], None]) -> Any:
 
     heard = {"on_train_begin": on_train_begin, "on_step_end": on_step_end, "on_log": on_log}
     return type("Teller", (TrainerCallback,), heard)()
-
-
-@contextlib.contextmanager
-def _translated() -> Iterator[None]:
-    import torch
-
-    try:
-        yield
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        raise _too_small() from error
-    except RuntimeError as error:
-        if "can't allocate memory" in str(error) or "out of memory" in str(error):
-            raise _too_small() from error
-        raise
-
-
-def _too_small() -> OutOfMemory:
-    return OutOfMemory(
-        "Out of memory",
-        "Lower per_device_train_batch_size (and raise gradient_accumulation_steps), lower max_length, use method: "
-        "qlora, or choose a larger machine.",
-    )
 
 
 def _diverged(what: str) -> Diverged:

@@ -6,13 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-from images.train.failures import ModelNotFound
+from images.train.failures import ModelNotFound, SpecInvalid
 from images.train.settings import Hardware
 from schemas.training_spec import ModelSource
 
 
-def load_tokenizer(folder: Path, source: ModelSource) -> Any:
-    """The fast tokenizer in `folder`, with the spec's chat template if it gives one."""
+def load_tokenizer(folder: Path, source: ModelSource, eos_token: str | None = None) -> Any:
+    """The fast tokenizer in `folder`, with the spec's chat template and EOS token if it gives them."""
     from transformers import AutoTokenizer
 
     try:
@@ -24,6 +24,10 @@ def load_tokenizer(folder: Path, source: ModelSource) -> Any:
         ) from error
     if source.chat_template is not None:
         tokenizer.chat_template = source.chat_template
+    if eos_token is not None:
+        if eos_token not in tokenizer.get_vocab():
+            raise SpecInvalid(f"training.eos_token {eos_token!r} is not in the vocabulary", "Name a token that is.")
+        tokenizer.eos_token = eos_token
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer

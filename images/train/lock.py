@@ -7,6 +7,7 @@ storage's clock and none while we watched. A holder that lost the lock learns it
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -69,7 +70,8 @@ class Lock:
         if self._thread is not None:
             self._thread.join()
         if not self.lost.is_set():
-            self.storage.delete(self.uri, expected=self.generation)
+            with contextlib.suppress(TrainingFailed):  # A lock that stays is stale after a TTL: no reason to fail now.
+                self.storage.delete(self.uri, expected=self.generation)
 
     def check(self) -> None:
         """Raise `Duplicate` when another process has taken the lock over."""
@@ -110,6 +112,8 @@ def take(
         try:
             if found is None:
                 return Lock(storage, uri, holder, storage.write(uri, holder.to_json(), expected=0), renew_every)
+            if _body(found).get("token") == holder.token:
+                return Lock(storage, uri, holder, found.generation, renew_every)  # Our write, its answer was lost.
             if not _gone(storage, uri, found, holder, ttl, renew_every, clock, sleep):
                 raise _duplicate(uri, found)
             generation = storage.write(uri, holder.to_json(), expected=found.generation)

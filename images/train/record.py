@@ -30,6 +30,9 @@ def write(storage: Storage, uri: str, record: RunRecord, *, expected: int = 0) -
     try:
         storage.write(uri, content, expected=expected, metadata=metadata_of(record))
     except PreconditionFailed as error:
+        found = storage.read(uri)
+        if found is not None and found.content == content:
+            return  # Our own write, whose answer was lost and which was then tried again.
         raise Duplicate(
             f"duplicate: {uri} was written by another run while this one trained",
             "Nothing to do: that record is as good as this one.",

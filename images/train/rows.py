@@ -6,7 +6,7 @@ become plain text. Knows nothing of tokens (`masks.py`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,16 +47,20 @@ class Refused(Exception):
     """Why a row cannot be trained on; becomes a `BadRow`."""
 
 
-def read_examples(records: list[Record], form: str, *, has_template: bool) -> tuple[list[Example], list[BadRow]]:
+def read_examples(
+    records: Sequence[Record], form: str, *, has_template: bool, text_field: str = "text"
+) -> tuple[list[Example], list[BadRow]]:
     """Understand `records` as rows of the data format `form`.
 
-    `has_template` tells whether the tokenizer has a chat template: instruction rows use it if so.
+    `has_template` tells whether the tokenizer has a chat template: instruction rows use it if so. `text_field` is the
+    key that holds the text of plain text rows.
     """
     examples: list[Example] = []
     bad: list[BadRow] = []
     for record in records:
         try:
-            body = _FORMS[form](record.value, has_template)
+            value = record.value
+            body = _text(value, text_field) if form == "text" else _FORMS[form](value, has_template)
         except Refused as refused:
             bad.append(BadRow(record.file, record.line, str(refused)))
         else:
@@ -99,15 +103,14 @@ def _instruction(row: Mapping[str, Any], has_template: bool) -> Chat | Plain:
     return Plain(f"{question}\n\n", answer)
 
 
-def _text(row: Mapping[str, Any], has_template: bool) -> Plain:
-    return Plain("", _filled(_string(row, "text"), "text"))
+def _text(row: Mapping[str, Any], field: str) -> Plain:
+    return Plain("", _filled(_string(row, field), field))
 
 
 _FORMS: Mapping[str, Callable[[Mapping[str, Any], bool], Chat | Plain]] = {
     "messages": _messages,
     "prompt_completion": _prompt_completion,
     "instruction": _instruction,
-    "text": _text,
 }
 
 _SHAPES = (

@@ -79,7 +79,8 @@ def _train(
     from images.train.loading import load_model, load_tokenizer, stop_ids
     from images.train.settings import look_at_hardware, lora_config, quantization_config, sft_config
 
-    tokenizer = load_tokenizer(locate_tokenizer(spec.model, base, storage, progress, env), spec.model)
+    words = locate_tokenizer(spec.model, base, storage, progress, env)
+    tokenizer = load_tokenizer(words, spec.model, spec.training.get("eos_token"))
     stops = stop_ids(base, tokenizer)
     rows = prepare(raw, spec.data.format, tokenizer, stops, reading(spec), progress)
     shown = sample(rows.train[0], tokenizer)

@@ -8,25 +8,18 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from images.train.failures import SpecInvalid
 from images.train.progress import Progress
+from schemas.keys import OURS, table
+from schemas.quantization import QLORA
 from schemas.training_spec import TrainingSpec
 
-OWN = frozenset({
-    "chat_template_path", "dataset_kwargs", "dataset_num_proc", "dataset_text_field", "disable_tqdm",
-    "do_eval", "do_predict", "do_train", "eos_token", "hub_always_push", "hub_model_id", "hub_private_repo",
-    "hub_revision", "hub_strategy", "hub_token", "label_names", "logging_nan_inf_filter", "model_init_kwargs",
-    "output_dir", "pad_token", "project", "push_to_hub", "remove_unused_columns", "report_to",
-    "resume_from_checkpoint", "run_name", "trackio_space_id", "trust_remote_code", "use_cpu",
-})  # fmt: skip
-"""SFTConfig keys that are Loraform's to set."""
-
-OURS = ("assistant_only_loss", "completion_only_loss", "max_length", "truncation_mode")
-"""SFTConfig keys that this program obeys itself, on the rows, before trl sees them."""
+BY_ROWS = ("assistant_only_loss", "completion_only_loss", "dataset_kwargs", "max_length", "truncation_mode")
+"""SFTConfig keys that this program obeys itself, on the rows: trl gets them ready-made."""
 
 MAX_LENGTH = 1024
 
@@ -48,11 +41,15 @@ class Hardware:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How rows become tokens. `max_length` in tokens, None for no bound; `cut` truncates instead of refusing."""
+    """How rows become tokens. `max_length` in tokens, None for no bound; `cut` truncates instead of refusing.
+
+    `text_field` is the key of plain text rows.
+    """
 
     answers_only: bool
     max_length: int | None
     cut: bool
+    text_field: str = "text"
 
 
 def look_at_hardware(env: Mapping[str, str]) -> Hardware:
@@ -76,20 +73,25 @@ def reading(spec: TrainingSpec) -> Reading:
     length = given.get("max_length", MAX_LENGTH)
     if length is not None and (not isinstance(length, int) or length < 1):
         raise SpecInvalid(f"training.max_length is {length!r}", "It must be a whole number of tokens, or null.")
-    return Reading(answers_only, length, "truncation_mode" in given)
+    if given.get("dataset_kwargs"):
+        raise SpecInvalid("training.dataset_kwargs has no meaning here", "Remove it: rows are prepared by Loraform.")
+    return Reading(answers_only, length, "truncation_mode" in given, str(given.get("dataset_text_field", "text")))
 
 
 def sft_config(spec: TrainingSpec, hardware: Hardware, output_dir: str, steps: int, progress: Progress) -> Any:
     """The `SFTConfig` of this run; `steps` is the expected number of optimiser steps."""
     from trl import SFTConfig
 
-    given = {key: value for key, value in spec.training.items() if key not in OURS}
-    _known("training", given, (field.name for field in fields(SFTConfig)), OWN)
+    _known("training", spec.training)
+    given = {key: value for key, value in spec.training.items() if key not in BY_ROWS}
     defaults: dict[str, Any] = {
         "bf16": hardware.dtype == "bfloat16",
         "fp16": hardware.dtype == "float16",
         "logging_steps": max(1, min(10, steps // 40)),
         "save_strategy": "no",
+        "report_to": "none",
+        "disable_tqdm": True,
+        "logging_nan_inf_filter": False,  # A loss that is no number must be seen, not averaged away.
         "per_device_eval_batch_size": max(8, int(given.get("per_device_train_batch_size", 8))),
     }
     if hardware.cpu:
@@ -99,9 +101,6 @@ def sft_config(spec: TrainingSpec, hardware: Hardware, output_dir: str, steps: i
         defaults.pop("gradient_checkpointing", None)
     own = {
         "output_dir": output_dir,
-        "report_to": "none",
-        "disable_tqdm": True,
-        "logging_nan_inf_filter": False,  # A loss that is no number must be seen, not averaged away.
         "max_length": spec.training.get("max_length", MAX_LENGTH) if given.get("packing") else None,
         # Rows come ready. Packing and shuffling are parts of trl's preparation, which costs seconds.
         "dataset_kwargs": {"skip_prepare_dataset": not (given.get("packing") or given.get("shuffle_dataset"))},
@@ -122,9 +121,11 @@ def lora_config(spec: TrainingSpec) -> Any:
         return None
     from peft import LoraConfig
 
-    _known("adapter", spec.adapter, (field.name for field in fields(LoraConfig)), {"task_type", "inference_mode"})
+    _known("adapter", spec.adapter)
+    # A null is the same as an absent key: both are the default, also in the identity.
+    targets = spec.adapter.get("target_modules") or "all-linear"
     try:
-        return LoraConfig(**{"target_modules": "all-linear", **spec.adapter, "task_type": "CAUSAL_LM"})
+        return LoraConfig(**{**spec.adapter, "target_modules": targets, "task_type": "CAUSAL_LM"})
     except (TypeError, ValueError) as error:
         raise SpecInvalid(
             f"peft refuses the adapter settings: {_line(error)}", "Mend `adapter` in the manifest."
@@ -135,38 +136,31 @@ def quantization_config(spec: TrainingSpec, hardware: Hardware) -> Any:
     """The `BitsAndBytesConfig` of this run, or None. `method: qlora` presets NF4 with double quantisation."""
     preset: dict[str, Any] = {}
     if spec.method == "qlora":
-        preset = {
-            "load_in_4bit": True,
-            "bnb_4bit_quant_type": "nf4",
-            "bnb_4bit_use_double_quant": True,
-            "bnb_4bit_compute_dtype": hardware.dtype,
-        }
+        preset = {**QLORA, "bnb_4bit_compute_dtype": hardware.dtype}
     if not preset and not spec.quantization:
         return None
     if spec.method == "full":
         raise SpecInvalid("A quantised base cannot be fine-tuned in full", "Use method: qlora, or drop `quantization`.")
-    import inspect
-
     from transformers import BitsAndBytesConfig
 
-    _known("quantization", spec.quantization, inspect.signature(BitsAndBytesConfig).parameters, {"kwargs"})
+    _known("quantization", spec.quantization)
     try:
         return BitsAndBytesConfig(**{**preset, **spec.quantization})
     except (TypeError, ValueError, AttributeError) as error:
         raise SpecInvalid(f"bitsandbytes refuses: {_line(error)}", "Mend `quantization` in the manifest.") from error
 
 
-def _known(block: str, given: Mapping[str, Any], valid: Iterable[str], own: Iterable[str]) -> None:
-    names, taken = set(valid), set(own)
+def _known(block: str, given: Mapping[str, Any]) -> None:
+    """Refuse what the contract's table of the libraries' keys lacks or keeps for Loraform."""
+    rows = table()[block].keys
+    free = [key for key, row in rows.items() if row.effect != OURS]
     for key in given:
-        if key in taken:
+        if key not in rows:
+            near = difflib.get_close_matches(key, free, n=1)
+            remedy = f"Did you mean {near[0]}?" if near else f"Remove it from `{block}`."
+            raise SpecInvalid(f"{block}.{key} is not a key of {table()[block].library}", remedy)
+        if key not in free:
             raise SpecInvalid(f"{block}.{key} is set by Loraform", f"Remove it from `{block}`.")
-        if key not in names:
-            near = difflib.get_close_matches(key, names - taken, n=1)
-            raise SpecInvalid(
-                f"{block}.{key} is not a setting of this version",
-                f"Did you mean {near[0]}?" if near else f"Remove it from `{block}`.",
-            )
 
 
 def _cores() -> int:
