@@ -62,9 +62,8 @@ def translate(error: Exception, doing: str) -> CloudError:
     if isinstance(error, api.ServiceUnavailable) and not _answered(error):
         return Unreachable(f"{doing}: no connection: {error.message}", sent="failed to connect" not in str(error))
     if isinstance(error, api.GoogleAPICallError):
-        # Over REST the message begins with verb and URL, which `doing` has said already.
-        message = re.sub(r"^[A-Z]+ https?://\S+: ", "", error.message or str(error))
-        return from_answer(int(error.code or 0), _status(error), message, doing)
+        status, message = _said(error)
+        return from_answer(int(error.code or 0), status, message, doing)
     if isinstance(error, api.RetryError):
         return Retryable(f"{doing}: {error}", status="DEADLINE_EXCEEDED", code=504)
     if isinstance(error, requests.RequestException | auth.TransportError | ConnectionError):
@@ -110,14 +109,17 @@ def _answered(error: Any) -> bool:
     return error.response is not None and hasattr(error.response, "status_code")
 
 
-def _status(error: Any) -> str:
+def _said(error: Any) -> tuple[str, str]:
+    """(canonical status, message), in the server's own words where it sent Google's error body."""
     if not _answered(error):
-        return getattr(error.grpc_status_code, "name", "")
+        return getattr(error.grpc_status_code, "name", ""), error.message or str(error)
     try:
-        status = error.response.json()["error"]["status"]
-    except (ValueError, KeyError, TypeError):
-        return ""
-    return status if isinstance(status, str) else ""
+        body = error.response.json()["error"]
+        # Cloud Storage has no canonical word in its errors: its status is then read off the HTTP code.
+        return str(body.get("status", "")), str(body["message"])
+    except (ValueError, KeyError, TypeError, AttributeError):
+        # Without such a body the client's message begins with verb and URL, which `doing` has said already.
+        return "", re.sub(r"^[A-Z]+ https?://\S+: ", "", error.message or str(error))
 
 
 def _refused(error: BaseException) -> bool:

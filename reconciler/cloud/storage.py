@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from reconciler.cloud.clock import Clock
-from reconciler.cloud.errors import translate
+from reconciler.cloud.errors import LostAnswer, translate
 from reconciler.cloud.retry import LOCAL, Patience, with_patience
 from reconciler.core.errors import Conflict, LoraformError, NotFound, Terminal
 from reconciler.core.target import Target
@@ -107,11 +107,8 @@ class Storage:
         otherwise. Contents of racing writers must differ (a nonce): only the bytes tell, after an answer was lost,
         whether it was this write that won.
         """
-        attempts = 0
 
         def upload() -> int:
-            nonlocal attempts
-            attempts += 1
             blob = self._bucket.blob(name)
             blob.metadata = dict(metadata or {}) or None
             blob.upload_from_string(
@@ -121,12 +118,12 @@ class Storage:
 
         try:
             return self._try(upload, f"writing gs://{self.bucket}/{name}")
-        except Conflict:
-            if attempts > 1:
-                found, now = self.read(name)
-                if found == content:
-                    return now
-            raise
+        except LostAnswer as lost:
+            # An attempt went unanswered, and the next one met another generation: perhaps our own.
+            found, now = self.read(name)
+            if found == content:
+                return now
+            raise Conflict(lost.message, status="FAILED_PRECONDITION", code=412) from lost
 
     def list(self, prefix: str) -> tuple[Listed, ...]:
         """All objects below a prefix, by name. A bucket that does not exist is a Terminal error with the way out."""
@@ -158,7 +155,7 @@ class Storage:
 
         try:
             return self._try(send, f"uploading {path} to gs://{self.bucket}/{name}")
-        except Conflict:
+        except (Conflict, LostAnswer):
             return False
         except NotFound as error:
             raise self._missing(error) from error
@@ -175,6 +172,10 @@ class Storage:
             self._try(remove, f"deleting gs://{self.bucket}/{name}")
         except NotFound:
             return
+        except LostAnswer as lost:
+            doing = f"looking for gs://{self.bucket}/{name}"
+            if self._try(lambda: self._bucket.blob(name).exists(timeout=TIMEOUT, retry=None), doing):
+                raise Conflict(lost.message, status="FAILED_PRECONDITION", code=412) from lost
 
     def _try(self, act: Callable[[], T], doing: str) -> T:
         return with_patience(act, "", doing, self._clock, self._patience)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from reconciler.cloud.clock import Clock
 from reconciler.cloud.errors import from_operation
-from reconciler.cloud.limits import Quotas
+from reconciler.cloud.limits import UNLIMITED, Quotas
 from reconciler.cloud.retry import LOCAL, Patience, with_patience
 from reconciler.core.calls import Call
 from reconciler.core.errors import CloudError, LoraformError
@@ -37,7 +37,7 @@ def connect(
         target,
         clock,
         patience or (LOCAL if target.api_endpoint else Patience()),
-        quotas or Quotas(clock),
+        quotas or (Quotas(clock, UNLIMITED, UNLIMITED) if target.api_endpoint else Quotas(clock)),
     )
 
 

@@ -1,4 +1,4 @@
-"""A proxy that counts the changing requests of one process and kills it when the Nth has taken effect."""
+"""A proxy between Google's clients and the embedded Vertex AI in which a test decides what gets through."""
 
 from __future__ import annotations
 
@@ -9,34 +9,39 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Protocol
 from urllib.parse import urlsplit
 
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "host"}
 
 
+class Judge(Protocol):
+    """Decides about requests by their first line, such as `POST /v1/...`."""
+
+    def passes(self, line: str) -> bool:
+        """Whether the request is passed on; else the connection breaks before it had any effect."""
+
+    def answers(self, line: str) -> bool:
+        """Whether its answer is passed back; else the connection breaks after the effect."""
+
+
 class Assassin:
-    """Lets requests through and their answers back until the `nth` changing one: then the sender is killed."""
+    """Kills the sender when its `nth` changing request has taken effect; from then on nothing gets through."""
 
     def __init__(self, nth: int) -> None:
         self.victim = 0
-        self.url = ""
         self.seen: list[str] = []
         self._nth = nth
         self._lock = threading.Lock()
         self._struck = False
 
     def passes(self, line: str) -> bool:
-        """Whether a request may be passed on. None is, once the sender is dead."""
         with self._lock:
-            if self._struck:
-                return False
-            if line.startswith("GET "):
-                return True
-            self.seen.append(line)
-            return True
+            if not self._struck and not line.startswith("GET "):
+                self.seen.append(line)
+            return not self._struck
 
     def answers(self, line: str) -> bool:
-        """Whether its answer may be passed back. Kills after the effect if its time has come."""
         with self._lock:
             if not self._struck and len(self.seen) == self._nth and self.seen[-1] == line:
                 self._struck = True
@@ -44,19 +49,40 @@ class Assassin:
             return not self._struck
 
 
+class Lossy:
+    """Breaks the connection for the first request that begins so: before it is passed on, or after its effect."""
+
+    def __init__(self, beginning: str, *, after: bool) -> None:
+        self.broke = 0
+        self._beginning = beginning
+        self._after = after
+
+    def passes(self, line: str) -> bool:
+        return self._after or not self._breaks(line)
+
+    def answers(self, line: str) -> bool:
+        return not self._after or not self._breaks(line)
+
+    def _breaks(self, line: str) -> bool:
+        if self.broke or not line.startswith(self._beginning):
+            return False
+        self.broke += 1
+        return True
+
+
 @contextmanager
-def killing_proxy(upstream: str, nth: int) -> Iterator[Assassin]:
-    """A proxy in front of `upstream`; give the victim `assassin.url`, and `assassin.victim` its pid."""
-    assassin = Assassin(nth)
+def running_proxy(upstream: str, judge: Judge) -> Iterator[str]:
+    """The URL of a proxy in front of `upstream` that asks `judge` about every request."""
     place = urlsplit(upstream)
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
 
         def handle_any(self) -> None:
             line = f"{self.command} {self.path}"
             body = self.rfile.read(int(self.headers.get("content-length") or 0))
-            if not assassin.passes(line):
+            if not judge.passes(line):
                 self.close_connection = True
                 return
             connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=30)
@@ -65,7 +91,7 @@ def killing_proxy(upstream: str, nth: int) -> Iterator[Assassin]:
             answer = connection.getresponse()
             content = answer.read()
             connection.close()
-            if not assassin.answers(line):
+            if not judge.answers(line):
                 self.close_connection = True
                 return
             self.send_response_only(answer.status, answer.reason)
@@ -86,14 +112,13 @@ def killing_proxy(upstream: str, nth: int) -> Iterator[Assassin]:
         daemon_threads = True
 
         def handle_error(self, request: object, client_address: object) -> None:
-            pass  # the victim's end of the connection died, as it should
+            pass  # the other end died, as it should
 
     server = Server(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
-    assassin.url = f"http://127.0.0.1:{server.server_address[1]}"
     try:
-        yield assassin
+        yield f"http://127.0.0.1:{server.server_address[1]}"
     finally:
         server.shutdown()
         server.server_close()

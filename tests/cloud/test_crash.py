@@ -17,7 +17,7 @@ from reconciler.cloud.site import Site, open_site
 from reconciler.core.changes import Action
 from reconciler.core.resources import Resource, Role
 from reconciler.core.target import Target
-from tests.cloud.proxy import killing_proxy
+from tests.cloud.proxy import Assassin, running_proxy
 from tests.cloud.story import actions, already_trained, calm, endpoints, jobs, live, messages, models, settle
 from tests.cloud.victim import start
 from tests.cloud.wishes import whole
@@ -29,8 +29,9 @@ BOUNDARIES = 40
 def kill_one(target: Target, root: Path, desired: tuple[Resource, ...], nth: int) -> list[str] | None:
     """Apply in a process that dies at its nth changing request. Its requests; None when it ended before dying."""
     gate = root / f"{target.fleet}.go"
-    with killing_proxy(str(target.api_endpoint), nth) as assassin:
-        process = start(replace(target, api_endpoint=assassin.url), root, desired, gate)
+    assassin = Assassin(nth)
+    with running_proxy(str(target.api_endpoint), assassin) as url:
+        process = start(replace(target, api_endpoint=url), root, desired, gate)
         assassin.victim = process.pid or 0
         gate.touch()
         process.join(30)
