@@ -68,20 +68,25 @@ def publish(connection: sqlite3.Connection, item: StoredObject, now: int, doomed
 
 
 def retire(connection: sqlite3.Connection, live: StoredObject, now: int, doomed: list[str]) -> None:
-    """Take a live version away: a versioned bucket keeps it as noncurrent."""
-    for hold, words in (("temporaryHold", "Temporary hold"), ("eventBasedHold", "Event-Based hold")):
-        if live.settings.get(hold) is True:
-            where = f"Object '{live.bucket}/{live.name}' is under active {words}"
-            message = f"{where} and cannot be deleted, overwritten or archived until hold is removed."
-            raise StorageError(403, "forbidden", message)
+    """Take a live version away: a versioned bucket keeps it as noncurrent. 403 where it is held."""
     if require_bucket(connection, live.bucket).versioned:
+        _check_holds(live)
         rows.save_object(connection, replace(live, deleted=now))
     else:
         remove(connection, live, doomed)
 
 
 def remove(connection: sqlite3.Connection, item: StoredObject, doomed: list[str]) -> None:
-    """Delete one version for good."""
+    """Delete one version for good. 403 where it is held."""
+    _check_holds(item)
     blob = rows.remove_object(connection, item)
     if blob is not None:
         doomed.append(blob)
+
+
+def _check_holds(item: StoredObject) -> None:
+    for hold, words in (("temporaryHold", "Temporary hold"), ("eventBasedHold", "Event-Based hold")):
+        if item.settings.get(hold) is True:
+            where = f"Object '{item.bucket}/{item.name}' is under active {words}"
+            message = f"{where} and cannot be deleted, overwritten or archived until hold is removed."
+            raise StorageError(403, "forbidden", message)
