@@ -40,6 +40,7 @@ class Screen:
         shown = text if isinstance(text, Text) else Text(text)
         self._out.print(shown, soft_wrap=True, end="" if shown.plain.endswith("\n") else "\n")
         self._out.file.flush()
+        self._last = ("", self._now())
 
     def note(self, text: Text | str) -> None:
         """A line about what goes on; it stays on the screen."""

@@ -43,19 +43,26 @@ def run(
         if server is not None:
             screen.show(_where(server, "is already running"))
             return 0
-        server = local.start(
-            folder,
-            port,
-            detach=detach,
-            further=_further(programs),
-            waiting=lambda spent: screen.meanwhile(f"Starting the embedded Vertex AI, {spent:.0f} s"),
-        )
-        screen.show(_where(server, "is up"))
-        if detach:
-            screen.show("Stop it with `loraform down`.")
-            return 0
-        screen.show("Stop it with Ctrl-C.")
-        return _until_it_ends(server, screen)
+        # Before the start: a SIGTERM that comes while it starts must not leave a server behind.
+        before = signal.signal(signal.SIGTERM, _asked)
+        try:
+            server = local.start(
+                folder,
+                port,
+                detach=detach,
+                further=_further(programs),
+                waiting=lambda spent: screen.meanwhile(f"Starting the embedded Vertex AI, {spent:.0f} s"),
+            )
+            try:
+                screen.show(_where(server, "is up"))
+                screen.show("Stop it with `loraform down`." if detach else "Stop it with Ctrl-C.")
+                return 0 if detach else _until_it_ends(server, screen)
+            except KeyboardInterrupt:
+                screen.note("Stopping.")
+                local.stop(server, waiting=lambda spent: screen.meanwhile(f"Its programs are ending, {spent:.0f} s"))
+                return 0
+        finally:
+            signal.signal(signal.SIGTERM, before)
 
 
 def _further(programs: Path | None) -> Mapping[str, object]:
@@ -83,21 +90,14 @@ def _where(server: local.Server, what: str) -> str:
 
 
 def _until_it_ends(server: local.Server, screen: Screen) -> int:
-    """Stay until the server ends by itself or this process is asked to end; then leave no process behind."""
-
-    def asked(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, asked)
+    """Stay until the server ends by itself; 0 when it was told to, as `loraform down` does, else 1."""
     try:
-        psutil.Process(server.pid).wait()
-        screen.note(f"It has ended. Its log: {server.log}")
-        return 0 if local.running(server.folder) is None else 1
-    except KeyboardInterrupt:
-        screen.note("Stopping.")
-        local.stop(server, waiting=lambda spent: screen.meanwhile(f"Waiting for its programs to end, {spent:.0f} s"))
-        return 0
+        code = psutil.Process(server.pid).wait()
     except psutil.NoSuchProcess:
-        return 0
-    finally:
-        signal.signal(signal.SIGTERM, before)
+        code = None
+    screen.note(f"It has ended. Its log: {server.log}")
+    return 0 if code in (None, 0, -signal.SIGTERM) else 1
+
+
+def _asked(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

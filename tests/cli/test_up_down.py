@@ -71,7 +71,7 @@ def test_a_killed_server_is_not_taken_for_a_running_one(loraform: Loraform, repo
 def test_up_in_the_foreground_stops_its_server_when_it_is_asked_to_end(repository: Path) -> None:
     process = subprocess.Popen([LORAFORM, "up"], cwd=repository, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
-    shown = [process.stdout.readline() for _ in range(4)]
+    shown = [process.stdout.readline()]
     pid = int(str(server(repository)["pid"]))
 
     process.send_signal(signal.SIGTERM)
@@ -81,6 +81,20 @@ def test_up_in_the_foreground_stops_its_server_when_it_is_asked_to_end(repositor
     assert "is up" in shown[0]
     assert code == 0
     assert not psutil.pid_exists(pid)
+
+
+def test_a_server_that_dies_takes_the_foreground_command_with_it(repository: Path) -> None:
+    process = subprocess.Popen(
+        [LORAFORM, "up"], cwd=repository, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    psutil.Process(int(str(server(repository)["pid"]))).kill()
+
+    _, err = process.communicate(timeout=60)
+
+    assert process.returncode == 1
+    assert "It has ended." in err
 
 
 def test_a_server_that_cannot_start_is_explained_with_its_last_words(loraform: Loraform, repository: Path) -> None:
