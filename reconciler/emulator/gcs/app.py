@@ -1,7 +1,7 @@
 """Cloud Storage as an ASGI application: `storage_app(buckets)` answers every path that `claims` says is its own.
 
 Decides which kind of request this is and how refusals travel; the calls themselves are in `routes.py`, `media.py`,
-`upload_calls.py` and `batch.py`. Reads are answered in the event loop, writes in threads.
+`upload_calls.py`, `batch.py` and `xml_calls.py`. Reads are answered in the event loop, writes in threads.
 """
 
 from __future__ import annotations
@@ -15,21 +15,28 @@ from reconciler.emulator.gcs.errors import Json, StorageError
 from reconciler.emulator.gcs.fields import partial as selected
 from reconciler.emulator.gcs.http import App, Receive, Reply, Request, Scope, Send, json_reply, read_request, send_reply
 from reconciler.emulator.gcs.media import download
+from reconciler.emulator.gcs.parts import Parts
 from reconciler.emulator.gcs.routes import call, unknown
 from reconciler.emulator.gcs.sessions import Sessions
 from reconciler.emulator.gcs.upload_calls import upload
+from reconciler.emulator.gcs.xml_calls import answer_xml
 
+RESERVED = ("batch", "download", "resumable", "storage", "upload")
 PREFIXES = ("/storage/v1/", "/upload/storage/v1/", "/resumable/upload/storage/v1/", "/download/storage/v1/", "/batch")
 
 
-def claims(path: str) -> bool:
-    """Whether a request to this path is for Cloud Storage."""
-    return path.startswith(PREFIXES)
+def claims(buckets: Buckets, path: str) -> bool:
+    """Whether a request to this path is for Cloud Storage: to the JSON API, or to an object of a bucket that exists.
+
+    A server with paths of its own looks at those first, since a bucket may have any name.
+    """
+    first, slash, name = path.removeprefix("/").partition("/")
+    return path.startswith(PREFIXES) or bool(slash and name and buckets.has(first))
 
 
 def storage_app(buckets: Buckets) -> App:
     """Return the application that serves `buckets`."""
-    sessions = Sessions(buckets)
+    sessions, parts = Sessions(buckets), Parts(buckets)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -40,7 +47,7 @@ def storage_app(buckets: Buckets) -> App:
             await send_reply(_refusal(error), send, receive)
             return
         try:
-            reply = await answer(buckets, sessions, request)
+            reply = await answer(buckets, sessions, parts, request)
             async for _ in request.body.pieces():
                 pass  # a client that is still sending must be heard out before it listens
         except ConnectionResetError:
@@ -50,7 +57,7 @@ def storage_app(buckets: Buckets) -> App:
     return app
 
 
-async def answer(buckets: Buckets, sessions: Sessions, request: Request) -> Reply:
+async def answer(buckets: Buckets, sessions: Sessions, parts: Parts, request: Request) -> Reply:
     """Return the reply to one request."""
     try:
         match request.path:
@@ -66,6 +73,8 @@ async def answer(buckets: Buckets, sessions: Sessions, request: Request) -> Repl
                 return found if isinstance(found, Reply) else _shown(found, request)
             case ("batch",) | ("batch", "storage", "v1"):
                 return await answer_batch(request, partial(_answer_call, buckets))
+            case (bucket, *name) if name and bucket not in RESERVED:
+                return await answer_xml(buckets, parts, request, bucket, "/".join(name))
         return await _answer_call(buckets, request)
     except StorageError as error:
         return _refusal(error)

@@ -116,7 +116,11 @@ class Blobs:
 
     def spool_named(self, name: str, quantum: int) -> Spool:
         """Return a temporary file that outlives a request and, kept by `sweep`, a restart; new, or as it was left."""
-        return Spool(self._spool / name, quantum)
+        return Spool(self.spool_path(name), quantum)
+
+    def spool_path(self, name: str) -> Path:
+        """Return where the temporary file of this name lies."""
+        return self._spool / name
 
     def finish(self, spool: Spool) -> Content:
         """Close a temporary file, forced to the disk where writes are durable, and return what it holds."""

@@ -110,6 +110,11 @@ class Buckets:
         conditions.check_read(found.generation, found.metageneration)
         return found
 
+    def has(self, name: str) -> bool:
+        """Whether there is a bucket of this name."""
+        with self.catalogue.read() as connection:
+            return rows.find_bucket(connection, name) is not None
+
     def list_buckets(self, project: str = "", prefix: str = "", after: str = "", limit: int = 1000) -> list[Bucket]:
         """Return up to `limit` buckets of a project ("" for all) with names above `after`, in order of name."""
         with self.catalogue.read() as connection:

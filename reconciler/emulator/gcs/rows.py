@@ -119,7 +119,7 @@ def blobs_in_use(connection: sqlite3.Connection) -> set[str]:
 
 def spools_in_use(connection: sqlite3.Connection) -> set[str]:
     """Return the names of all temporary files that an unfinished upload refers to."""
-    query = "SELECT id FROM uploads WHERE generation = 0 UNION SELECT spool FROM parts"
+    query = "SELECT id FROM uploads WHERE generation = 0 UNION SELECT spool FROM parts JOIN uploads ON id = upload"
     return {row[0] for row in connection.execute(query)}
 
 

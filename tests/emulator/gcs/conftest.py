@@ -32,6 +32,7 @@ class Served:
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     buckets = Buckets(tmp_path_factory.mktemp("storage"), lambda: datetime.now(UTC))
     with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         config = uvicorn.Config(storage_app(buckets), access_log=False, log_level="warning", lifespan="off")
         server = uvicorn.Server(config)

@@ -61,7 +61,7 @@ def write_until_killed(url: str, name: str, last: dict[str, int]) -> None:
             turn += 1
 
 
-@pytest.mark.parametrize("delay", [0.15, 0.4, 0.8])
+@pytest.mark.parametrize("delay", [0.0, 0.2, 0.5])
 def test_a_kill_leaves_old_objects_or_new_ones_and_never_half_of_one(tmp_path: Path, delay: float) -> None:
     names = [f"object-{number}" for number in range(4)]
     last: dict[str, int] = {}
@@ -70,6 +70,8 @@ def test_a_kill_leaves_old_objects_or_new_ones_and_never_half_of_one(tmp_path: P
         writers = [threading.Thread(target=write_until_killed, args=(url, name, last)) for name in names]
         for writer in writers:
             writer.start()
+        while len(last) < len(names):
+            time.sleep(0.01)
         time.sleep(delay)
         os.kill(running.pid, signal.SIGKILL)
         for writer in writers:
@@ -85,7 +87,6 @@ def test_a_kill_leaves_old_objects_or_new_ones_and_never_half_of_one(tmp_path: P
         # What was acknowledged is there; the write that was cut off may be there or not.
         assert content in {content_of(item.name, last[item.name]), content_of(item.name, last[item.name] + 1)}
     assert {item.name for item in page.items} >= set(last)
-    assert len(last) == len(names)
     assert buckets.blobs.spools() == []
     assert len(list(tmp_path.glob("blobs/*/*"))) == len(page.items)
     buckets.close()
