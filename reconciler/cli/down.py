@@ -19,10 +19,17 @@ def run(state: Annotated[Path | None, STATE] = None) -> int:
 
     folder = (state or find_root() / local.FOLDER).resolve()
     with Screen() as screen:
+
+        def waiting(spent: float) -> None:
+            screen.meanwhile(f"Waiting for its programs to end, {spent:.0f} s")
+
         server = local.running(folder)
         if server is None:
+            ended = local.stop_leftovers(folder, waiting=waiting)
             screen.show("The embedded Vertex AI is not running.")
+            if ended:
+                screen.show(f"It had been killed: {ended} program{'s' * (ended != 1)} of it ended now.")
             return 0
-        local.stop(server, waiting=lambda spent: screen.meanwhile(f"Waiting for its programs to end, {spent:.0f} s"))
-        screen.show("The embedded Vertex AI is down; what it holds stays in " + str(folder))
+        local.stop(server, waiting=waiting)
+        screen.show(f"The embedded Vertex AI is down; what it holds stays in {folder}")
         return 0

@@ -135,6 +135,39 @@ def stop(server: Server, *, waiting: Callable[[float], None]) -> None:
         process.terminate()
     except psutil.NoSuchProcess:
         return
+    _see_them_go(family, server, waiting)
+
+
+def stop_leftovers(folder: Path, *, waiting: Callable[[float], None]) -> int:
+    """End the programs of a server that was killed and could not end them itself; how many there were.
+
+    They are known by the server's address in their environment, and by having no living server above them.
+    """
+    try:
+        url = json.loads((folder / "server.json").read_text(encoding="utf-8"))["url"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0
+    orphans = [process for process in psutil.process_iter() if _is_orphan(process, url)]
+    for process in orphans:
+        try:
+            process.terminate()
+        except psutil.NoSuchProcess:
+            continue
+    _see_them_go(orphans, Server(0, url, folder), waiting)
+    return len(orphans)
+
+
+def _is_orphan(process: psutil.Process, url: str) -> bool:
+    try:
+        if process.environ().get("LORAFORM_API_ENDPOINT") != url:
+            return False
+        return not any("reconciler.emulator" in parent.cmdline() for parent in process.parents())
+    except (psutil.Error, OSError):
+        return False
+
+
+def _see_them_go(family: list[psutil.Process], server: Server, waiting: Callable[[float], None]) -> None:
+    """Wait for processes that were asked to end, then kill. LoraformError when one stays even so."""
     begun = time.monotonic()
     left = family
     while left and time.monotonic() - begun < STOP_WITHIN:

@@ -14,11 +14,12 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import jsonschema
+import psutil
 import pytest
 
 from reconciler.cli.main import run
 from tests.cli.conftest import LORAFORM, Loraform, write_experiment
-from tests.emulator_fixture import running_emulator
+from tests.emulator_fixture import running_emulator, start_emulator
 
 TRAINER = [sys.executable, str(Path(__file__).parent / "trainer.py")]
 
@@ -160,6 +161,23 @@ def test_an_interrupted_wait_says_so_and_goes_on_later(up: Loraform, repository:
     assert re.search(r"bot training: step \d+ of 600, loss [\d.]+", err), err
     assert lease.stdout == "Nobody holds the lease.\n"
     assert cancelled.stdout.startswith("cancelled  projects/")
+
+
+def test_down_ends_the_programs_of_a_server_that_was_killed(command: Loraform, repository: Path) -> None:
+    write_experiment(repository, "bot", training={"seed": 8})
+    server = start_emulator(repository / ".loraform/vertex", PROGRAMS)
+    command("apply")
+    deadline = time.monotonic() + 20
+    while not (children := psutil.Process(server.pid).children(recursive=True)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+
+    server.kill()
+    server.wait()
+    answer = command("down")
+
+    assert children
+    assert "It had been killed" in answer.stdout
+    assert not any(child.is_running() for child in children)
 
 
 def test_a_cancelled_training_stays_held(up: Loraform, repository: Path) -> None:
