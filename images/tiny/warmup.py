@@ -17,7 +17,9 @@ THREADS = 2
 ANSWER_WEIGHT, OTHER_WEIGHT = 1.1, 0.1
 
 
-def make_model(tokenizer: Any, turns: Sequence[tuple[str, str]], seed: int, say: Callable[[str], None]) -> Any:
+def make_model(
+    tokenizer: Any, turns: Sequence[tuple[str, str]], seed: int, say: Callable[[str], None], steps: int = STEPS
+) -> Any:
     """Train and return a `LlamaForCausalLM` on `turns` of (question, answer)."""
     import torch
 
@@ -29,7 +31,7 @@ def make_model(tokenizer: Any, turns: Sequence[tuple[str, str]], seed: int, say:
     optimizer = torch.optim.AdamW(model.parameters(), lr=PEAK, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _rate)
     model.train()
-    for step in range(STEPS):
+    for step in range(steps):
         picked = [rows[order[(step * BATCH + i) % len(order)]] for i in range(BATCH)]
         loss = _loss(model, *_pad(picked, tokenizer.pad_token_id))
         loss.backward()

@@ -101,7 +101,11 @@ def _from_hub(name: str, revision: str | None, source: ModelSource, env: Mapping
     token = read_secret(source.token_secret, env) if source.token_secret else None
     patterns = list(WANTED if source.trust_remote_code else WANTED[:-1])
     try:
-        return Path(snapshot_download(name, revision=revision, token=token, allow_patterns=patterns))
+        return Path(
+            snapshot_download(
+                name, revision=revision, token=token, allow_patterns=patterns, endpoint=env.get("HF_ENDPOINT")
+            )
+        )
     except GatedRepoError as error:
         raise NotPermitted(
             f"{name} is gated and this token may not read it",

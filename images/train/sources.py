@@ -43,9 +43,12 @@ class Record:
 def read_records(storage: Storage, uri: str) -> tuple[list[Record], list[BadRow], DataRead]:
     """Everything in the file at `uri`, what is wrong with it, and which version of it was read."""
     found = storage.read(uri)
+    address, pinned = split_generation(uri)
     if found is None:
-        raise StorageFailed(f"{uri} is not there", "Check data.train and data.eval, and that generation still exists.")
-    address, _ = split_generation(uri)
+        remedy = "Check data.train and data.eval."
+        if pinned is not None:
+            remedy = "A bucket without object versioning keeps only the newest; restore it, or `loraform pin` again."
+        raise StorageFailed(f"{uri} is not there", remedy)
     file = address.rsplit("/", 1)[-1]
     records: list[Record] = []
     bad: list[BadRow] = []
