@@ -1,0 +1,235 @@
+"""Bases from folders, buckets and a hub (a small server that speaks the hub's wire)."""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from images.train.base import COMPLETE, is_hub_id, locate
+from images.train.failures import ModelNotFound, NotPermitted, SpecInvalid
+from images.train.progress import Progress
+from images.train.secret import read_secret
+from images.train.storage import Storage
+from schemas.training_spec import ModelSource
+
+REVISION = "0e9e39f249a16976918f6564b8830bc894c89659"
+FILES = {"config.json": b'{"model_type": "llama"}', "model.safetensors": b"weights", "pytorch_model.bin": b"pickle"}
+
+Heard = tuple[Progress, Callable[[], list[dict[str, Any]]]]
+
+
+@dataclass
+class Hub:
+    """A hub with one model; `token` is what a reader must show, `asked` what was asked for."""
+
+    url: str = ""
+    token: str | None = None
+    asked: list[str] = field(default_factory=list)
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
+    import huggingface_hub.constants
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub-cache"))
+    found = Hub()
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            self.do_GET()
+
+        def do_GET(self) -> None:
+            found.asked.append(self.path)
+            if found.token is not None and self.headers.get("Authorization") != f"Bearer {found.token}":
+                self.reply(403, b"{}", {"X-Error-Code": "GatedRepo", "X-Error-Message": "Access is restricted"})
+            elif self.path.startswith(f"/api/models/acme/tiny/revision/{REVISION}"):
+                siblings = [{"rfilename": name} for name in FILES]
+                body = {"id": "acme/tiny", "sha": REVISION, "siblings": siblings, "private": False, "tags": []}
+                self.reply(200, json.dumps(body).encode(), {"Content-Type": "application/json"})
+            elif self.path.startswith(f"/api/models/acme/tiny/tree/{REVISION}"):
+                tree = [{"type": "file", "path": n, "size": len(c), "oid": c.hex()} for n, c in FILES.items()]
+                self.reply(200, json.dumps(tree).encode(), {"Content-Type": "application/json"})
+            elif self.path.startswith("/api/models/acme/tiny/"):
+                self.reply(404, b"{}", {"X-Error-Code": "RevisionNotFound"})
+            elif self.path.startswith(f"/acme/tiny/resolve/{REVISION}/"):
+                content = FILES[self.path.rsplit("/", 1)[-1]]
+                self.reply(200, content, {"ETag": f'"{content.hex()}"', "X-Repo-Commit": REVISION})
+            else:
+                self.reply(404, b"{}", {"X-Error-Code": "RepoNotFound"})
+
+        def reply(self, status: int, body: bytes, headers: dict[str, str]) -> None:
+            self.send_response(status)
+            for name, value in {**headers, "Content-Length": str(len(body))}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(body)
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's own name
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    found.url = f"http://127.0.0.1:{server.server_address[1]}"
+    yield found
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def env(tmp_path: Path, hub: Hub) -> dict[str, str]:
+    return {"LORAFORM_CACHE": str(tmp_path / "cache"), "HF_ENDPOINT": hub.url}
+
+
+@pytest.mark.parametrize(
+    ("base", "expected"),
+    [("meta-llama/Llama-3.1-8B", True), ("gpt2", True), ("gs://b/base", False), ("./base", False), ("/base", False)],
+)
+def test_a_base_that_is_no_path_and_no_bucket_is_a_hub_id(base: str, expected: bool) -> None:
+    assert is_hub_id(base) is expected
+
+
+def test_a_folder_is_used_where_it_lies(tmp_path: Path, heard: Heard) -> None:
+    (tmp_path / "config.json").write_text("{}")
+
+    assert locate(ModelSource(base=str(tmp_path)), Storage(), heard[0], {}) == tmp_path
+
+
+def test_a_folder_without_a_config_is_no_model(tmp_path: Path, heard: Heard) -> None:
+    with pytest.raises(ModelNotFound, match="is not a model folder") as refused:
+        locate(ModelSource(base=str(tmp_path)), Storage(), heard[0], {})
+
+    assert refused.value.exit_code == 11
+
+
+def test_a_bucket_folder_is_downloaded_once(bucket: str, storage: Storage, heard: Heard, tmp_path: Path) -> None:
+    for name in ("config.json", "deep/model.safetensors"):
+        storage.write(f"{bucket}/base/{name}", name.encode())
+    env = {"LORAFORM_CACHE": str(tmp_path / "cache")}
+
+    first = locate(ModelSource(base=f"{bucket}/base"), storage, heard[0], env)
+    second = locate(ModelSource(base=f"{bucket}/base/"), storage, heard[0], env)
+
+    assert (first / "deep" / "model.safetensors").read_bytes() == b"deep/model.safetensors"
+    assert sorted(path.name for path in first.iterdir()) == ["config.json", "deep"]
+    assert second.parent == first.parent
+
+
+def test_a_changed_bucket_folder_is_downloaded_again(
+    bucket: str, storage: Storage, heard: Heard, tmp_path: Path
+) -> None:
+    env = {"LORAFORM_CACHE": str(tmp_path / "cache")}
+    storage.write(f"{bucket}/base/config.json", b"one")
+    first = locate(ModelSource(base=f"{bucket}/base"), storage, heard[0], env)
+    storage.write(f"{bucket}/base/config.json", b"two")
+
+    second = locate(ModelSource(base=f"{bucket}/base"), storage, heard[0], env)
+
+    assert ((first / "config.json").read_bytes(), (second / "config.json").read_bytes()) == (b"one", b"two")
+
+
+def test_an_empty_bucket_folder_is_no_model(bucket: str, storage: Storage, heard: Heard) -> None:
+    with pytest.raises(ModelNotFound, match="holds no model"):
+        locate(ModelSource(base=f"{bucket}/absent"), storage, heard[0], {})
+
+
+def test_a_hub_id_is_downloaded_at_its_revision_without_pickles(hub: Hub, env: dict[str, str], heard: Heard) -> None:
+    folder = locate(ModelSource(base="acme/tiny", revision=REVISION), Storage(), heard[0], env)
+
+    assert sorted(path.name for path in folder.iterdir()) == ["config.json", "model.safetensors"]
+
+
+def test_a_gated_model_says_what_is_missing(hub: Hub, env: dict[str, str], heard: Heard) -> None:
+    hub.token = "secret-token"
+
+    with pytest.raises(NotPermitted, match="acme/tiny is gated"):
+        locate(ModelSource(base="acme/tiny", revision=REVISION), Storage(), heard[0], env)
+
+
+@pytest.mark.parametrize(
+    ("base", "revision", "said"),
+    [("acme/absent", REVISION, "not a model on the hub"), ("acme/tiny", "f" * 40, "has no revision")],
+)
+def test_a_model_that_is_not_there_is_named(
+    hub: Hub, env: dict[str, str], heard: Heard, base: str, revision: str, said: str
+) -> None:
+    with pytest.raises(ModelNotFound, match=said):
+        locate(ModelSource(base=base, revision=revision), Storage(), heard[0], env)
+
+
+def test_an_unreachable_hub_is_told(env: dict[str, str], heard: Heard, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+
+    with pytest.raises(ModelNotFound, match="cannot be downloaded from the hub"):
+        locate(ModelSource(base="acme/tiny", revision=REVISION), Storage(), heard[0], env)
+
+
+def test_a_gated_model_is_read_with_the_token_that_secret_manager_keeps(
+    hub: Hub, env: dict[str, str], heard: Heard, emulator: str
+) -> None:
+    hub.token = "secret-token"
+    name = keep_secret(emulator, "hub", "secret-token\n")
+    source = ModelSource(base="acme/tiny", revision=REVISION, token_secret=name)
+
+    folder = locate(source, Storage(), heard[0], {**env, "LORAFORM_API_ENDPOINT": emulator})
+
+    assert (folder / "config.json").is_file()
+    assert "secret-token" not in json.dumps(heard[1]())
+
+
+def test_a_mirror_is_written_once_and_read_from_then_on(
+    hub: Hub, env: dict[str, str], heard: Heard, bucket: str, storage: Storage
+) -> None:
+    source = ModelSource(base="acme/tiny", revision=REVISION, mirror=f"{bucket}/mirror")
+    locate(source, storage, heard[0], env)
+    asked = len(hub.asked)
+
+    folder = locate(source, storage, heard[0], env)
+
+    assert len(hub.asked) == asked
+    assert sorted(path.name for path in folder.iterdir()) == ["config.json", "model.safetensors"]
+    assert storage.read(f"{bucket}/mirror/acme/tiny/{REVISION}/{COMPLETE}") is not None
+
+
+def test_a_mirror_that_was_left_half_written_is_not_read(
+    hub: Hub, env: dict[str, str], heard: Heard, bucket: str, storage: Storage
+) -> None:
+    storage.write(f"{bucket}/mirror/acme/tiny/{REVISION}/config.json", b"half")
+
+    folder = locate(ModelSource(base="acme/tiny", revision=REVISION, mirror=f"{bucket}/mirror"), storage, heard[0], env)
+
+    assert (folder / "config.json").read_bytes() == FILES["config.json"]
+
+
+def test_a_secret_that_is_not_there_names_the_role(emulator: str) -> None:
+    with pytest.raises(NotPermitted, match=r"HTTP 404.*secretmanager\.secretAccessor") as refused:
+        read_secret("projects/p/secrets/absent/versions/1", {"LORAFORM_API_ENDPOINT": emulator})
+
+    assert refused.value.exit_code == 12
+
+
+def test_what_is_no_secret_version_is_refused() -> None:
+    with pytest.raises(SpecInvalid, match="is not a secret version"):
+        read_secret("hf_token", {})
+
+
+def keep_secret(emulator: str, name: str, value: str) -> str:
+    """Create a secret with one version and return the version's name."""
+    payload = base64.b64encode(value.encode()).decode()
+    parent = "v1/projects/test-project/secrets"
+    requests.post(f"{emulator}/{parent}?secretId={name}", json={"replication": {"automatic": {}}}, timeout=9)
+    added = requests.post(f"{emulator}/{parent}/{name}:addVersion", json={"payload": {"data": payload}}, timeout=9)
+    added.raise_for_status()
+    return str(added.json()["name"])

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import pytest
+
+from images.train.evaluation import Prediction, known_metrics, score
+from images.train.failures import SpecInvalid
+
+
+def said(answer: str, expected: str = "On the red table.", *, stopped: bool = True) -> Prediction:
+    return Prediction("?", expected, answer, stopped)
+
+
+def test_an_exact_match_forgives_blanks_around_only() -> None:
+    scores = score([said(" On the red table.\n"), said("on the red table.")], ["exact_match"])
+
+    assert scores == {"exact_match": 0.5, "stopped": 1.0}
+
+
+def test_rouge_l_is_the_f_measure_of_the_longest_common_subsequence() -> None:
+    scores = score([said("on the table")], ["rouge_l"])
+
+    assert scores["rouge_l"] == pytest.approx(2 * 1.0 * 0.75 / 1.75)
+
+
+def test_answers_that_do_not_end_by_themselves_are_counted() -> None:
+    assert score([said("a"), said("b", stopped=False)], [])["stopped"] == 0.5
+
+
+def test_the_losses_need_no_generation() -> None:
+    assert known_metrics(("eval_loss", "exact_match"), True, "messages") == ("exact_match",)
+
+
+@pytest.mark.parametrize(
+    ("names", "eval_rows", "form", "said"),
+    [
+        (("bleu",), True, "messages", "'bleu' is not known"),
+        (("exact_match",), False, "messages", "needs eval rows"),
+        (("rouge_l",), True, "text", "needs questions and answers"),
+    ],
+)
+def test_a_metric_that_cannot_be_computed_is_refused(
+    names: tuple[str, ...], eval_rows: bool, form: str, said: str
+) -> None:
+    with pytest.raises(SpecInvalid, match=said):
+        known_metrics(names, eval_rows, form)
