@@ -61,13 +61,12 @@ def desired(subject: Subject) -> Resource:
     """The training of an experiment: a run, done once its run record exists."""
     run = subject.experiment.run
     identity = training_identity(subject)
-    settings = {**subject.hashed(Effect.RUN, Effect.EVALUATE), "image": subject.target.images["train"]}
     spec = training_spec(subject, identity).model_dump(mode="json")
     return Resource(
         address=subject.address(Role.TRAINING),
         kind=NAME,
         identity=identity,
-        attempt_key=attempt_key({"run.attempt": run.attempt, **settings}),
+        attempt_key=attempt_key(_settings(subject)),
         fields=subject.fields(Effect.RETRAIN, Effect.RUN, Effect.EVALUATE),
         body=_body(subject, identity, spec),
         uploads=subject.uploads("model.base", "model.tokenizer", "data.train", "data.eval"),
@@ -76,6 +75,13 @@ def desired(subject: Subject) -> Resource:
         protect=subject.experiment.protect,
         source=subject.source,
     )
+
+
+def _settings(subject: Subject) -> dict[str, Json]:
+    """What a try depends on beside its identity. A gate judges what came out: it makes no failed run worth a retry."""
+    settings = subject.hashed(Effect.RUN, Effect.EVALUATE)
+    settings.pop("evaluation.gate", None)
+    return {**settings, "run.attempt": subject.experiment.run.attempt, "images.train": subject.target.images["train"]}
 
 
 def training_identity(subject: Subject) -> str:
@@ -136,6 +142,7 @@ def live(payload: Payload, fleet: str) -> tuple[LiveResource, ...]:
             attempt_key=own.get(labels.ATTEMPT, ""),
             since=_since(payload, phase),
             created=payloads.seconds(payload, "create_time"),
+            history=phase in (Phase.READY, Phase.FAILED),
         ),
     )
 

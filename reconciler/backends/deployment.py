@@ -276,6 +276,7 @@ def _undone(
         since=payloads.seconds(generic, "create_time" if pending else "update_time", "create_time"),
         created=_started(newest),
         tries=max(1, len(failed)),
+        history=True,
         protect=endpoint.protect,
     )
 

@@ -55,11 +55,13 @@ class Subject:
         }
 
     def fields(self, *effects: Effect) -> dict[str, Declared]:
-        """The same fields as a plan explains them."""
+        """The fields that the manifest gives with these effects, as a plan explains them."""
         return {
-            path: Declared(self.inputs[path].shown if path in self.inputs else leaf.value, str(leaf.effect))
+            path: Declared(
+                self.inputs[path].shown if path in self.inputs else leaf.value, str(leaf.effect), leaf.default
+            )
             for path, leaf in self.leaves.items()
-            if leaf.effect in effects and not leaf.at_default
+            if leaf.effect in effects
         }
 
     def uploads(self, *paths: str) -> tuple[Upload, ...]:

@@ -15,7 +15,7 @@ from reconciler.core.resources import Resource, Source
 from reconciler.core.target import Target
 from reconciler.repo.desired import desired
 from reconciler.repo.files import Files
-from reconciler.repo.manifests import Loaded, Placed, load
+from reconciler.repo.manifests import Loaded, Placed, combined, load
 from schemas.experiment import Experiment
 
 HASHES = Path(".loraform/hashes.json")
@@ -53,7 +53,7 @@ def read_repository(root: Path, target: str | None, *, must_run: bool = True) ->
         [(item.value, partial(_locate, item)) for item in loaded.experiments], loaded.project, destination, files
     )
     files.save()
-    return Repository(loaded, destination, resources, (*loaded.diagnostics, *problems))
+    return Repository(loaded, destination, resources, combined(problems, loaded.diagnostics))
 
 
 def check_names(names: Collection[str], known: Collection[str]) -> None:

@@ -44,6 +44,13 @@ def test_every_job_has_the_phase_of_its_state(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", names("custom_job"))
+def test_a_job_that_has_ended_is_history(name: str) -> None:
+    (job,) = LIVE(payload(name), "acme")
+
+    assert job.history == (job.phase in (Phase.READY, Phase.FAILED))
+
+
+@pytest.mark.parametrize("name", names("custom_job"))
 def test_only_a_failed_job_has_a_failure_and_it_names_its_cause(name: str) -> None:
     (job,) = LIVE(payload(name), "acme")
 

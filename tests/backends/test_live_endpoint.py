@@ -128,6 +128,14 @@ def test_a_failed_deploy_is_a_failed_deployment_with_its_cause_and_tries() -> No
     assert (deployment.phase, deployment.failure.cause, deployment.tries) == (Phase.FAILED, Cause.STOCKOUT, 2)
 
 
+def test_an_operation_is_a_trace_and_nothing_that_could_be_undeployed() -> None:
+    operations = (payload("operation-deploy-failed"),)
+
+    (deployment,) = from_operations(endpoint(), operations, {NEW: claim(NEW, STARTED - 9000)}, {})
+
+    assert deployment.history
+
+
 def test_a_deploy_that_succeeded_after_a_failure_leaves_nothing_to_tell() -> None:
     operations = (payload("operation-deploy-done"), payload("operation-deploy-failed"))
 
