@@ -49,6 +49,7 @@ def desired(subject: Subject, serving: Serving, training: Resource) -> Resource:
         },
         body=_body(subject, serving, training, own_labels),
         depends_on=(training.address,),
+        uploads=subject.uploads("model.base", "model.tokenizer"),
         protect=subject.experiment.protect or serving.protect,
         source=subject.source,
     )

@@ -16,7 +16,7 @@ from reconciler.core.resources import Resource, Source
 from reconciler.core.target import Target
 from reconciler.repo.files import Files
 from reconciler.repo.inputs import inputs_of
-from reconciler.repo.limits import not_here, not_yet
+from reconciler.repo.limits import not_yet
 from schemas.effects import declared_fields
 from schemas.experiment import Experiment
 from schemas.project import Project
@@ -28,11 +28,14 @@ Locate: TypeAlias = Callable[[str], Source]
 def desired(
     experiments: Iterable[tuple[Experiment, Locate]], project: Project, target: Target, files: Files
 ) -> tuple[tuple[Resource, ...], tuple[Diagnostic, ...]]:
-    """The resources that git wants on `target`, by experiment and role, and what is in the way, by place."""
+    """The resources that git wants on `target`, by experiment and role, and what is in the way, by place.
+
+    `project` says nothing yet that a resource depends on and that `target` does not hold.
+    """
     resources: list[Resource] = []
     diagnostics: list[Diagnostic] = []
     for experiment, locate in sorted(experiments, key=lambda item: item[0].name):
-        found, problems = _of_experiment(experiment, locate, project, target, files)
+        found, problems = _of_experiment(experiment, locate, target, files)
         resources += found
         diagnostics += problems
     return tuple(resources), tuple(sorted(diagnostics, key=lambda item: (item.source, item.rule, item.message)))
@@ -50,16 +53,15 @@ def resources_of(subject: Subject) -> tuple[Resource, ...]:
 
 
 def _of_experiment(
-    experiment: Experiment, locate: Locate, project: Project, target: Target, files: Files
+    experiment: Experiment, locate: Locate, target: Target, files: Files
 ) -> tuple[tuple[Resource, ...], list[Diagnostic]]:
-    inputs, unreadable = inputs_of(experiment, target, files)
+    inputs, problems = inputs_of(experiment, target, files)
     diagnostics = [
-        Diagnostic(locate(path), "missing-file", problem.message, problem.remedy)
-        for path, problem in unreadable.items()
+        Diagnostic(locate(problem.path), problem.rule, problem.message, problem.remedy) for problem in problems
     ]
     diagnostics += [
-        Diagnostic(locate(limit.path), limit.rule, limit.message, limit.remedy, limit.severity)
-        for limit in (*not_yet(experiment), *not_here(experiment, project.policy, target, files))
+        Diagnostic(locate(limit.path), "not-yet", limit.message, limit.remedy, limit.severity)
+        for limit in not_yet(experiment)
     ]
     if any(item.severity is Severity.ERROR for item in diagnostics):
         return (), diagnostics
