@@ -2,6 +2,9 @@
 
 Decides which kind of request this is and how refusals travel; the calls themselves are in `routes.py`, `media.py`,
 `upload_calls.py`, `batch.py` and `xml_calls.py`. Reads are answered in the event loop, writes in threads.
+
+Clients find it by `STORAGE_EMULATOR_HOST`. Programs that use gcsfs want `GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT=false`
+beside it: else gcsfs first asks for every bucket's layout over gRPC with TLS, and waits a minute before it goes on.
 """
 
 from __future__ import annotations

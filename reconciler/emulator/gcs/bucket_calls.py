@@ -53,7 +53,7 @@ def update_bucket(buckets: Buckets, request: Request, name: str, body: Json) -> 
     settings = merged({}, _without_place(bucket_settings(body)))
 
     def change(old: Settings) -> Settings:
-        return {"location": old["location"], "storageClass": old["storageClass"], **settings}
+        return {"location": old["location"], "storageClass": "STANDARD", **settings}
 
     return bucket_json(buckets.change_bucket(name, change, request.conditions()), request.base)
 

@@ -6,7 +6,6 @@ format is not known here. Every method is safe to call from many threads; refusa
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
@@ -21,7 +20,7 @@ from reconciler.emulator.gcs.blobs import PIECE, Blobs, Content, Spool
 from reconciler.emulator.gcs.catalogue import Catalogue, hold
 from reconciler.emulator.gcs.errors import conflict, invalid
 from reconciler.emulator.gcs.listing import Page, Query, list_page
-from reconciler.emulator.gcs.names import check_bucket_name, check_object_name
+from reconciler.emulator.gcs.names import check_bucket_name, check_object_name, number_of
 from reconciler.emulator.gcs.records import ANY, EMPTY, Bucket, Clock, Conditions, Settings, StoredObject, microseconds
 from reconciler.emulator.gcs.versions import Source
 
@@ -36,13 +35,6 @@ EVERYTHING = Query()
 
 def nothing_else(connection: sqlite3.Connection, item: StoredObject) -> None:
     """Write nothing beside the object."""
-
-
-def number_of(project: str) -> str:
-    """Return a project's number: itself if it is one, else twelve digits derived from the id."""
-    if project.isdigit():
-        return project
-    return str(10**11 + int.from_bytes(hashlib.sha256(project.encode()).digest()[:6], "big") % (9 * 10**11))
 
 
 class Buckets:

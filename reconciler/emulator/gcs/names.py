@@ -1,7 +1,8 @@
-"""Which names buckets and objects may have, after Google's published rules."""
+"""Which names buckets and objects may have, after Google's published rules; and the numbers of projects."""
 
 from __future__ import annotations
 
+import hashlib
 import re
 
 from reconciler.emulator.gcs.errors import invalid, required
@@ -37,3 +38,10 @@ def check_object_name(name: str) -> None:
         raise invalid("The maximum object name length is 1024 bytes.", "name")
     if "\r" in name or "\n" in name or name in {".", ".."} or name.startswith(".well-known/acme-challenge/"):
         raise invalid(f"Invalid object name: {name!r}", "name")
+
+
+def number_of(project: str) -> str:
+    """Return a project's number: itself if it is one, else twelve digits derived from the id."""
+    if project.isdigit():
+        return project
+    return str(10**11 + int.from_bytes(hashlib.sha256(project.encode()).digest()[:6], "big") % (9 * 10**11))

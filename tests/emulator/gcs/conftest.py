@@ -34,7 +34,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        config = uvicorn.Config(storage_app(buckets), access_log=False, log_level="warning", lifespan="off")
+        config = uvicorn.Config(
+            storage_app(buckets), access_log=False, log_level="warning", lifespan="off", timeout_graceful_shutdown=2
+        )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
@@ -68,7 +70,11 @@ def raw(served: Served) -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def files(served: Served, monkeypatch: pytest.MonkeyPatch) -> gcsfs.GCSFileSystem:
-    """gcsfs as it comes, told of the server by the environment alone."""
+    """gcsfs, told of the server by the environment alone.
+
+    The class is the one that `GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT=false` chooses. The other one first asks for a bucket's
+    layout over gRPC with TLS, which no emulator on plain HTTP can answer, and waits a minute for it at every turn.
+    """
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", served.url)
     return gcsfs.core.GCSFileSystem(
         token="anon", project="test-project", skip_instance_cache=True, use_listings_cache=False

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import uuid
 
+import httpx
 import pytest
 from google.api_core.exceptions import BadRequest, Conflict, NotFound, PreconditionFailed
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 
-from reconciler.emulator.gcs.buckets import number_of
+from reconciler.emulator.gcs.names import number_of
 from tests.emulator.gcs.conftest import Served
 
 
@@ -95,6 +96,14 @@ def test_update_replaces_what_may_be_written(client: storage.Client, bucket: sto
 
     found = client.get_bucket(bucket.name)
     assert (found.labels, found.location) == ({}, "US")
+
+
+def test_a_storage_class_that_was_taken_away_is_the_default(raw: httpx.Client, bucket: storage.Bucket) -> None:
+    raw.patch(f"/storage/v1/b/{bucket.name}", json={"storageClass": None})
+
+    answer = raw.put(f"/storage/v1/b/{bucket.name}", json={"labels": {"a": "1"}})
+
+    assert (answer.status_code, answer.json()["storageClass"]) == (200, "STANDARD")
 
 
 def test_lifecycle_rules_come_back_as_they_were_set(client: storage.Client, bucket: storage.Bucket) -> None:
