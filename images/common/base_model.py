@@ -6,7 +6,6 @@ marker, written last, says that the copy is whole.
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,11 @@ from images.common.secret import read_secret
 from images.common.storage import fetch_folder, split_uri, storage_client, upload_folder
 from schemas.training_spec import ModelSource
 
-MARKER = "_complete.json"
+# The trainer fills the same mirrors: place and marker are part of what both agree on.
+MARKER = "loraform-mirror-complete"
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
-# Other frameworks' copies of the same weights.
-NOT_NEEDED = ["original/*", "*.gguf", "*.onnx", "onnx/*", "*.h5", "*.msgpack", "*.tflite", "*.pth"]
+# Weights come as safetensors only: a pickle could run code.
+WANTED = ["*.json", "*.safetensors", "*.jinja", "*.model", "*.txt", "*.tiktoken"]
 
 
 def fetch_base(source: ModelSource, cache: Path, *, client: Any = None) -> Path:
@@ -30,8 +30,7 @@ def fetch_tokenizer(source: ModelSource, cache: Path, *, client: Any = None) -> 
     """The folder of the tokenizer, when the spec names another one than the base's; else None."""
     if source.tokenizer is None:
         return None
-    without_mirror = source.model_copy(update={"revision": None, "mirror": None})
-    return _fetch(source.tokenizer, without_mirror, cache, client)
+    return _fetch(source.tokenizer, source, cache, client)
 
 
 def is_hub_id(name: str) -> bool:
@@ -39,11 +38,10 @@ def is_hub_id(name: str) -> bool:
     return not Path(name).is_dir() and HUB_ID.fullmatch(name) is not None
 
 
-def mirror_uri(source: ModelSource) -> str:
-    """Where the mirror keeps this base: one folder per model and revision. ValueError without a revision."""
-    if source.mirror is None or source.revision is None:
-        raise ValueError("model.mirror needs model.revision: a mirror holds one pinned revision")
-    return f"{source.mirror.rstrip('/')}/{source.base.replace('/', '--')}/{source.revision}"
+def mirror_uri(name: str, source: ModelSource) -> str:
+    """Where the mirror keeps hub model `name`: one folder per model and revision."""
+    revision = source.revision if name == source.base else None
+    return f"{(source.mirror or '').rstrip('/')}/{name}/{revision or 'main'}"
 
 
 def _fetch(name: str, source: ModelSource, cache: Path, client: Any) -> Path:
@@ -52,14 +50,14 @@ def _fetch(name: str, source: ModelSource, cache: Path, client: Any) -> Path:
     if source.mirror is None:
         return _from_hub(name, source)
     client = client or storage_client()
-    address = mirror_uri(source)
+    address = mirror_uri(name, source)
     bucket, prefix = split_uri(address)
     marker = client.bucket(bucket).blob(f"{prefix}/{MARKER}")
     if marker.exists():
         return fetch_folder(address, cache, client=client)
     folder = _from_hub(name, source)
     upload_folder(folder, address, client=client)
-    marker.upload_from_string(json.dumps({"base": source.base, "revision": source.revision}, sort_keys=True))
+    marker.upload_from_string(b"{}")
     return folder
 
 
@@ -67,12 +65,10 @@ def _from_hub(name: str, source: ModelSource) -> Path:
     import huggingface_hub
 
     token = read_secret(source.token_secret) if source.token_secret else None
+    revision = source.revision if name == source.base else None
+    wanted = [*WANTED, "*.py"] if source.trust_remote_code else WANTED
     try:
-        return Path(
-            huggingface_hub.snapshot_download(
-                name, revision=source.revision, token=token, ignore_patterns=NOT_NEEDED, library_name="loraform"
-            )
-        )
+        return Path(huggingface_hub.snapshot_download(name, revision=revision, token=token, allow_patterns=wanted))
     except Exception as error:
         hint = (
             "name a gs:// folder or a local folder as `model.base`, or keep a copy with `model.mirror: gs://...`; "

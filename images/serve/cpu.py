@@ -1,7 +1,7 @@
 """Settings that make vLLM start fast on a machine without a GPU, and leave two cores to the work itself.
 
-Measured on 2 cores with a 2 M-parameter model (process start to healthy; the table is in the Dockerfile's
-neighbour `README.md`). Each is a default: an engine key of the spec or a variable of the environment wins.
+`README.md` beside this file has the measurements. Each is a default: an engine key of the spec or a variable of the
+environment wins.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def is_cpu_build(environ: Mapping[str, str]) -> bool:
     return False
 
 
-def cpu_environment(environ: Mapping[str, str]) -> dict[str, str]:
+def cpu_environment(engine: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, str]:
     """Variables that must stand before vLLM is imported; those in `environ` already are left out."""
     wanted = {
         # The engine runs its one worker itself. A worker process of its own imports everything once more, and its
@@ -44,6 +44,9 @@ def cpu_environment(environ: Mapping[str, str]) -> dict[str, str]:
         # Pinning threads to cores is for whole machines; here others work beside us.
         "VLLM_CPU_OMP_THREADS_BIND": "nobind",
     }
+    if engine.get("enforce_eager", True):
+        # Eager means eager: else the first request for log-probabilities waits half a minute for a C++ compiler.
+        wanted["TORCHDYNAMO_DISABLE"] = "1"
     return {name: value for name, value in wanted.items() if name not in environ}
 
 
@@ -53,14 +56,21 @@ def engine_threads(environ: Mapping[str, str]) -> int:
     return int(text) if text.isdecimal() and int(text) > 0 else len(os.sched_getaffinity(0))
 
 
-def engine_defaults(model: Path, engine: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
-    """Engine arguments for this machine. float32 answers as training did; compiling costs more than it brings."""
-    defaults: dict[str, Any] = {"dtype": "float32", "enforce_eager": True}
-    if not environ.get("VLLM_CPU_KVCACHE_SPACE") and "gpu_memory_utilization" not in engine:
+def cpu_engine(model: Path, adapter: bool, engine: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
+    """`engine` with this machine's defaults. float32 answers as training did; compiling costs more than it brings."""
+    result: dict[str, Any] = {"dtype": "float32", "enforce_eager": True, **engine}
+    if adapter:
+        # vLLM 0.32 on CPU marks a request to the base with the adapter index -1 and looks it up like any other: the
+        # base would answer with the last slot's adapter whenever both are in one batch. One slot more stays empty.
+        for key in ("max_loras", "max_cpu_loras"):
+            if isinstance(engine.get(key), int) or key == "max_loras":
+                result[key] = int(engine.get(key) or 1) + 1
+    sized = {"kv_cache_memory_bytes", "gpu_memory_utilization", "num_gpu_blocks_override"} & engine.keys()
+    if not sized and not environ.get("VLLM_CPU_KVCACHE_SPACE"):
         size = cache_bytes(_config(model), engine.get("max_model_len"))
         if size is not None:
-            defaults["kv_cache_memory_bytes"] = size
-    return defaults
+            result["kv_cache_memory_bytes"] = size
+    return result
 
 
 def cache_bytes(config: Mapping[str, Any], max_model_len: Any = None) -> int | None:

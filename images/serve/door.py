@@ -38,6 +38,8 @@ class Door:
         if self._thread.is_alive():
             self._close.send(b"x")
             self._thread.join()
+        self._close.close()
+        self._closing.close()
         return self.socket
 
     def _refuse(self) -> None:

@@ -92,12 +92,12 @@ def engine_flags(engine: Mapping[str, Any], parser: argparse.ArgumentParser) -> 
 
 def server_argv(
     spec: ServingSpec,
+    engine: Mapping[str, Any],
     folders: Folders,
     container: Container,
     parser: argparse.ArgumentParser,
-    defaults: Mapping[str, Any] | None = None,
 ) -> list[str]:
-    """The whole command line. `defaults` are engine arguments of this machine; the spec's own win over them."""
+    """The whole command line. `engine` is the spec's, completed for this machine."""
     artifact = folders.artifact
     adapter = artifact.form == "adapter"
     model = folders.base if adapter else artifact.folder
@@ -107,7 +107,7 @@ def server_argv(
         argv += ["--tokenizer", str(folders.tokenizer)]
     if artifact.chat_template is not None:
         argv += ["--chat-template", str(artifact.chat_template)]
-    engine = {**(defaults or {}), **spec.engine}
+    engine = dict(engine)
     if adapter:
         if spec.experiment == BASE:
             raise EngineArgumentError(f"an experiment cannot be called {BASE!r}: the base model answers to this name")

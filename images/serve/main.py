@@ -20,7 +20,7 @@ from images.common.base_model import fetch_base, fetch_tokenizer, is_hub_id
 from images.common.storage import cache_folder, fetch_folder
 from images.serve.artifact import has_chat_template, read_artifact
 from images.serve.container import Container, read_container
-from images.serve.cpu import cpu_environment, engine_defaults, engine_threads, is_cpu_build
+from images.serve.cpu import cpu_engine, cpu_environment, engine_threads, is_cpu_build
 from images.serve.door import Door
 from images.serve.engine_args import EngineArgumentError, Folders, parse, server_argv
 from images.serve.instances import check_generation
@@ -83,19 +83,19 @@ def settings_of(spec: ServingSpec, folders: Folders, container: Container) -> Se
     )
 
 
-def process_environment(environ: Mapping[str, str], cpu: bool) -> dict[str, str]:
+def process_environment(spec: ServingSpec, environ: Mapping[str, str], cpu: bool) -> dict[str, str]:
     """Variables for vLLM in this process and its children; what the operator set stays."""
     plugins = [name for name in environ.get("VLLM_PLUGINS", "").split(",") if name]
     wanted = {"VLLM_PLUGINS": ",".join(dict.fromkeys([*plugins, "loraform"]))}
     quiet = {"VLLM_NO_USAGE_STATS": "1", "TOKENIZERS_PARALLELISM": "false"}
     wanted |= {name: value for name, value in quiet.items() if name not in environ}
-    return wanted | (cpu_environment(environ) if cpu else {})
+    return wanted | (cpu_environment(spec.engine, environ) if cpu else {})
 
 
 def _run(spec: ServingSpec, container: Container, door: Door) -> None:
     started = time.monotonic()
     cpu = is_cpu_build(os.environ)
-    os.environ.update(process_environment(os.environ, cpu))
+    os.environ.update(process_environment(spec, os.environ, cpu))
     forked = cpu and os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] == "0"
     threads = engine_threads(os.environ) if forked else None
     if not any(name and is_hub_id(name) for name in (spec.model.base, spec.model.tokenizer)):
@@ -112,8 +112,8 @@ def _run(spec: ServingSpec, container: Container, door: Door) -> None:
         parser = server.argument_parser()
         server.preload()
         folders = fetching.result()
-    defaults = engine_defaults(folders.base, spec.engine, os.environ) if cpu else {}
-    argv = server_argv(spec, folders, container, parser, defaults)
+    engine = cpu_engine(folders.base, spec.form == "adapter", spec.engine, os.environ) if cpu else spec.engine
+    argv = server_argv(spec, engine, folders, container, parser)
     args = parse(parser, argv)
     os.environ.update(to_environment(settings_of(spec, folders, container)))
     log_line(sys.stdout, "starting vLLM", argv=argv, seconds=round(time.monotonic() - started, 1))

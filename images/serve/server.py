@@ -64,9 +64,26 @@ async def _serve(args: argparse.Namespace, door: Door, engine_threads: int | Non
     door.reason = "loading the model"
     async with client as engine:
         door.reason = "opening the server"
+        dead = _note_death(engine)
         address = f"http://{args.host}:{args.port}"
         stopped = await build_and_serve(engine, address, door.hand_over(), args)
     await stopped
+    if any(dead):
+        raise RuntimeError("the engine died; its own words are above")
+
+
+def _note_death(engine: Any) -> list[bool]:
+    """Filled, when the engine is first told to stop, with whether it was dead by then. vLLM's server does not tell."""
+    dead: list[bool] = []
+    shutdown = engine.shutdown
+
+    def noting_shutdown(timeout: float | None = None) -> None:
+        if not dead:
+            dead.append(bool(engine.errored))
+        shutdown(timeout=timeout)
+
+    engine.shutdown = noting_shutdown
+    return dead
 
 
 @asynccontextmanager
