@@ -12,9 +12,13 @@ WHOLE = 100
 
 
 def percent_of_ours(split: Mapping[str, int], ours: Set[str], deployed: str) -> int:
-    """Which percentage of our part of `split` goes to `deployed`; 0 when nothing is ours to give."""
+    """Which percentage of our part of `split` goes to `deployed`.
+
+    Where others than us have all of the traffic, there is nothing to move: it has all that is left, and that is in
+    sync. The absolute share says what it gets.
+    """
     available = WHOLE - _foreign(split, ours)
-    return round(WHOLE * split.get(deployed, 0) / available) if available > 0 else 0
+    return round(WHOLE * split.get(deployed, 0) / available) if available > 0 else WHOLE
 
 
 def shifted(split: Mapping[str, int], ours: Set[str], deployed: str, percent: int) -> dict[str, int]:

@@ -106,11 +106,14 @@ def _elsewhere(text: str) -> Input:
 
 def _uploaded(text: str, content: Content, target: Target) -> Input:
     folder = target.content_uri(content.digest)
+    pin, shown = f"sha256:{content.digest}", _shown(text, content)
     if content.folder:
-        uploads = tuple(Upload(f"{content.path}/{entry.name}", f"{folder}/{entry.name}") for entry in content.entries)
-        return Input(folder, f"sha256:{content.digest}", _shown(text, content), uploads)
+        uploads = (
+            Upload(f"{content.path}/{entry.name}", f"{folder}/{entry.name}", entry.sha256) for entry in content.entries
+        )
+        return Input(folder, pin, shown, tuple(uploads))
     uri = f"{folder}/{content.path.rsplit('/', 1)[-1]}"
-    return Input(uri, f"sha256:{content.digest}", _shown(text, content), (Upload(content.path, uri),))
+    return Input(uri, pin, shown, (Upload(content.path, uri, content.digest),))
 
 
 def _shown(text: str, content: Content) -> str:
