@@ -1,14 +1,15 @@
 """What the trainer says while it works: one event per line on standard output.
 
 Every line is `LORAFORM ` followed by one JSON object with sorted keys and without line breaks. `event` tells the kind,
-`time` is seconds since the epoch. Other lines come from libraries and may be ignored. The events, in order:
+`time` is seconds since the epoch. Other lines come from libraries and may be ignored. The events, as they first come:
 
-    start      experiment, identity, attempt, method, device, dtype, threads
     phase      phase: data | model | training | evaluation | artifact; begins now
+    note       text                                  (a decision or a warning for the reader; anywhere)
     bad_row    file, line, reason                    (at most 20 of them; the run then fails before any step)
-    data       train_rows, eval_rows, train_tokens, longest_row, effective_batch, steps, epochs
     sample     text, learnt                          (a decoded row; what of it counts in the loss)
-    note       text                                  (a decision or a warning for the reader)
+    start      experiment, identity, attempt, method, device, dtype, threads
+    data       train_rows, eval_rows, train_tokens, learnt_tokens, longest_row, sequences (rows after packing),
+               effective_batch, steps, epochs
     step       step, steps, epoch, loss, learning_rate, seconds, eta_seconds
     metrics    the final metrics by name
     done       record, artifact_uri, artifact_digest, seconds, reused (true: an earlier run's record stood there)
