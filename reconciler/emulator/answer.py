@@ -35,7 +35,7 @@ METHODS: Mapping[str, Callable[[World, Any], Answer]] = {
 SOON_S, IDLE_S = 0.03, 0.1
 
 
-def answer(world: World, method: str, request: Message | Json) -> Answer:
+def answer(world: World, method: str, request: Message | Json | None) -> Answer:
     """Answer one call. `method` is such as `JobService.CreateCustomJob`, `request` its request message (or JSON, for
     Secret Manager and Cloud Logging).
 

@@ -6,22 +6,30 @@ import base64
 import binascii
 import json
 from collections.abc import Mapping
+from typing import Any
+
+from google.protobuf.json_format import SerializeToJsonError
 
 from reconciler.emulator import deployment_runs, deployments, endpoints, models
 from reconciler.emulator.store import Row
 from reconciler.emulator.wire.codec import Message, to_json
-from reconciler.emulator.wire.errors import ApiError, precondition
+from reconciler.emulator.wire.errors import ApiError, invalid, precondition
 from reconciler.emulator.wire.names import last
 from reconciler.emulator.world import Forward, Method, World
+
+_EXACT = 2**53
 
 
 def predict(world: World, request: Message) -> Forward:
     """Predict: `instances` and `parameters` go to the container, its `predictions` come back."""
-    body = to_json(request)
+    try:
+        body = to_json(request)
+    except SerializeToJsonError as error:  # a number such as 1e999, which is JSON and yet cannot be passed on
+        raise invalid("instances", str(error)) from None
     body.pop("endpoint", None)
     body.pop("labels", None)
     body.setdefault("instances", [])
-    return _forward(world, request.endpoint, json.dumps(body).encode(), "application/json")
+    return _forward(world, request.endpoint, json.dumps(_whole(body)).encode(), "application/json")
 
 
 def raw_predict(world: World, request: Message) -> Forward:
@@ -44,6 +52,15 @@ METHODS: Mapping[str, Method] = {
 def _raw(world: World, request: Message, *, stream: bool) -> Forward:
     body, content_type, wrapped = _unwrap(request.http_body.data, request.http_body.content_type)
     return _forward(world, request.endpoint, body, content_type, raw=True, wrapped=wrapped, stream=stream)
+
+
+def _whole(value: Any) -> Any:
+    """Numbers without a fraction as integers: proto types know only doubles; the service prints 1, not 1.0."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT:
+        return int(value)
+    if isinstance(value, dict):
+        return {key: _whole(inner) for key, inner in value.items()}
+    return [_whole(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _unwrap(data: bytes, content_type: str) -> tuple[bytes, str, bool]:

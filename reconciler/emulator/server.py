@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from reconciler.emulator import operations
-from reconciler.emulator.answer import answer
+from reconciler.emulator.answer import METHODS, answer
 from reconciler.emulator.calls import Calls
 from reconciler.emulator.control import control
 from reconciler.emulator.wire.codec import new, to_json
@@ -70,7 +70,7 @@ def application(front: Front) -> App:
                 begun.append(message["status"])
             await send(message)
 
-        called = _Called(scope["method"], path, _nothing_there(path))
+        called: _Called | None = None
         try:
             if path.startswith("/emulator/"):
                 _same_origin(scope, front.world.settings.url)
@@ -79,7 +79,9 @@ def application(front: Front) -> App:
                 await _reply(sending, 200, control(front.world, front.calls, scope["method"], path, query, body))
                 front.wake()
                 return
-            called = _called(front, scope) or called
+            called = _called(front, scope)
+            if called is None:
+                raise ApiError("NOT_FOUND", f"The requested URL {path} was not found on this server.")
             await _call(front, called, scope, await _read(receive), sending)
         except ApiError as error:
             if not begun:
@@ -90,7 +92,8 @@ def application(front: Front) -> App:
             raise
         finally:
             if not path.startswith("/emulator/"):
-                front.calls.note(front.world.clock(), called.method, called.resource, begun[0] if begun else 499)
+                method, resource = (called.method, called.resource) if called else (scope["method"], path)
+                front.calls.note(front.world.clock(), method, resource, begun[0] if begun else 499)
 
     return app
 
@@ -111,7 +114,8 @@ def _called(front: Front, scope: Scope) -> _Called | None:
 
 async def _call(front: Front, called: _Called, scope: Scope, body: bytes, send: Send) -> None:
     """Make one API call and send its answer."""
-    found = answer(front.world, called.method, called.build(body))
+    body_read = called.build(body) if called.method in METHODS else None  # what is not served is 501, whatever it says
+    found = answer(front.world, called.method, body_read)
     if scope["method"] != "GET":
         front.wake()
     if isinstance(found, Wait):
@@ -121,13 +125,6 @@ async def _call(front: Front, called: _Called, scope: Scope, body: bytes, send: 
         return
     query = scope["query_string"].decode("latin-1")
     await _reply(send, 200, found.body if isinstance(found, Plain) else to_json(found, numbers=numeric_enums(query)))
-
-
-def _nothing_there(path: str) -> Callable[[bytes], Any]:
-    def refuse(body: bytes) -> Any:
-        raise ApiError("NOT_FOUND", f"The requested URL {path} was not found on this server.")
-
-    return refuse
 
 
 async def _wait(world: World, wait: Wait) -> Any:

@@ -46,7 +46,7 @@ class Store:
                 work INTEGER NOT NULL, body BLOB NOT NULL, extra TEXT NOT NULL,
                 UNIQUE (kind, name));
             CREATE INDEX IF NOT EXISTS by_parent ON things (kind, parent, seq);
-            CREATE INDEX IF NOT EXISTS by_work ON things (kind, work, seq) WHERE work > 0;
+            CREATE INDEX IF NOT EXISTS by_work ON things (kind, work, seq);
             """
         )
 
@@ -100,9 +100,7 @@ class Store:
 
     def working(self, kind: str, work: int, limit: int = -1) -> list[Row]:
         """Rows that need attention, oldest first."""
-        cursor = self._db.execute(
-            f"{_SELECT} WHERE kind = ? AND work = ? AND work > 0 ORDER BY seq LIMIT ?", (kind, work, limit)
-        )
+        cursor = self._db.execute(f"{_SELECT} WHERE kind = ? AND work = ? ORDER BY seq LIMIT ?", (kind, work, limit))
         return [_row(found) for found in cursor]
 
     def every(self, kind: str) -> list[Row]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from google.auth.credentials import AnonymousCredentials
@@ -20,24 +21,21 @@ class Cloud:
     url: str
     parent: str
 
-    def _client(self, kind: Callable[..., Any]) -> Any:
-        return kind(transport="rest", credentials=AnonymousCredentials(), client_options={"api_endpoint": self.url})
-
     @property
     def jobs(self) -> Any:
-        return self._client(v1.JobServiceClient)
+        return client(self.url, v1.JobServiceClient)
 
     @property
     def models(self) -> Any:
-        return self._client(v1.ModelServiceClient)
+        return client(self.url, v1.ModelServiceClient)
 
     @property
     def endpoints(self) -> Any:
-        return self._client(v1.EndpointServiceClient)
+        return client(self.url, v1.EndpointServiceClient)
 
     @property
     def predictions(self) -> Any:
-        return self._client(v1.PredictionServiceClient)
+        return client(self.url, v1.PredictionServiceClient)
 
     def job(self, *args: str, image: str = "test/train", name: str = "a job", **fields: Any) -> v1.CustomJob:
         """Create a custom job; `fields` go into its spec, apart from `labels`, `env` and `command`."""
@@ -95,6 +93,12 @@ class Cloud:
     def predict(self, endpoint: v1.Endpoint, instances: Sequence[Any]) -> Any:
         """Predict."""
         return self.predictions.predict(endpoint=endpoint.name, instances=instances)
+
+
+@cache
+def client(url: str, kind: Callable[..., Any]) -> Any:
+    """One of Google's clients over REST; they are slow to make."""
+    return kind(transport="rest", credentials=AnonymousCredentials(), client_options={"api_endpoint": url})
 
 
 def until(look: Callable[[], Any], enough: Callable[[Any], bool], within_s: float = 20.0) -> Any:

@@ -56,7 +56,7 @@ def parse(body: Json, name: str, at: str = "") -> Message:
 def parse_text(text: bytes) -> Json:
     """A JSON object. Raises `ApiError` INVALID_ARGUMENT for anything else; an empty body is `{}`."""
     try:
-        value = json.loads(text) if text.strip() else {}
+        value = json.loads(text, parse_constant=_no_constant) if text.strip() else {}
     except (ValueError, RecursionError) as error:
         raise ApiError("INVALID_ARGUMENT", f"Invalid JSON payload received. {error}") from None
     if not isinstance(value, dict):
@@ -84,6 +84,10 @@ def camel(name: str) -> str:
 def snake(name: str) -> str:
     """`displayName` -> `display_name`, dots kept."""
     return re.sub(r"(?<=[a-z0-9])([A-Z])", lambda found: "_" + found[1].lower(), name)
+
+
+def _no_constant(word: str) -> None:
+    raise ValueError(f"{word} is not JSON.")
 
 
 def _bad_json(text: str, at: str) -> ApiError:

@@ -81,7 +81,10 @@ def _add_query(fields: Json, pairs: Iterable[tuple[str, str]], kind: str) -> Non
             raise _no_parameter(key)
         found = _value(field, value)
         if field.is_repeated:
-            target.setdefault(path[-1], []).append(found)
+            several = target.setdefault(path[-1], [])
+            if not isinstance(several, list):  # the body has given it, and as something else
+                raise _no_parameter(key)
+            several.append(found)
         else:
             target[path[-1]] = found
 
