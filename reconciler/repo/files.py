@@ -92,6 +92,10 @@ class Files:
         """Whether there is something at `path`."""
         return (self.root / path).exists()
 
+    def is_folder(self, path: str) -> bool:
+        """Whether what stands at `path` is a folder."""
+        return (self.root / path).is_dir()
+
     def save(self) -> None:
         """Write the memory of hashes, if there is one and it grew; a failure to write costs only time later."""
         if self._cache is None or not self._dirty:
@@ -135,7 +139,8 @@ class Files:
         try:
             place = file.resolve(strict=True)
         except (OSError, RuntimeError) as error:
-            raise Unreadable(f"{asked} does not exist" if file == self.root / asked else f"{file}: {error}") from error
+            message = f"{asked} does not exist" if file == self.root / asked else f"{file} cannot be followed: {error}"
+            raise Unreadable(message, "paths are relative to the root of the repository") from error
         if not place.is_relative_to(self.root):
             raise Unreadable(f"{asked} leads out of the repository, to {place}", "copy it into the repository")
         return place

@@ -68,10 +68,9 @@ def _base(text: str, target: Target, files: Files) -> Input:
             f"there is no base model at {text}",
             make or "name a hub id (org/name) with its revision, a gs:// folder, or a folder of the repository",
         )
-    content = files.content(place.path)
-    if not any(entry.name == "config.json" for entry in content.entries):
+    if not files.exists(f"{place.path}/config.json"):
         raise Unreadable(f"{text} is no model: it has no config.json", "name the folder that `save_pretrained` wrote")
-    return _uploaded(text, content, target)
+    return _uploaded(text, files.content(place.path), target)
 
 
 def _tokenizer(text: str, target: Target, files: Files) -> Input:
@@ -83,9 +82,9 @@ def _rows(text: str, target: Target, files: Files) -> Input:
     place = data_location(text)
     if not isinstance(place, RepositoryPath):
         return _elsewhere(text)
-    content = files.content(place.path)
-    if content.folder:
+    if files.is_folder(place.path):
         raise Unreadable(f"{text} is a folder, not a file", "name one file of rows")
+    content = files.content(place.path)
     if not content.size:
         raise Unreadable(f"{text} is empty", "put the rows there, one JSON object a line")
     return _uploaded(text, content, target)

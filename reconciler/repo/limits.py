@@ -35,8 +35,6 @@ def not_yet(experiment: Experiment) -> Iterator[Limit]:
         yield _limit("evaluation.max_samples", "scoring a sample of the rows", "name a smaller file as data.eval")
     if any(rule.confidence is not None for rule in evaluation.gate):
         yield _limit("evaluation.gate", "a bound with a confidence", "leave `confidence` out")
-    if serving is not None and serving.min_replica_count == 0:
-        yield _limit("serving.min_replica_count", "scaling to zero", "use 1, or `loraform suspend`")
     if serving is not None and _rolls(serving):
         yield _limit("serving.rollout", "a roll-out in steps, with a hold, or by recreation")
 

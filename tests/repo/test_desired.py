@@ -1,0 +1,255 @@
+from __future__ import annotations
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reconciler.core.errors import Diagnostic, Severity
+from reconciler.core.resources import Resource, Role, Source
+from reconciler.repo.desired import desired
+from reconciler.repo.files import Files
+from reconciler.repo.manifests import load
+from schemas.experiment import Experiment
+from schemas.project import Project
+from schemas.training_spec import TrainingSpec
+from tests.backends.subjects import CLOUD, LOCAL, PLAIN, merged
+
+HERE: dict[str, Any] = {
+    "name": "bot",
+    "model": {"base": "bases/tiny", "revision": None},
+    "data": {"train": "data/train.jsonl", "eval": "data/eval.jsonl"},
+}
+
+
+def test_an_experiment_that_serves_has_four_resources_in_the_order_of_a_life(tmp_path: Path) -> None:
+    repository(tmp_path)
+
+    resources, diagnostics = wish(tmp_path)
+
+    assert [item.address.role for item in resources] == list(Role)
+    assert diagnostics == ()
+
+
+def test_what_the_repository_holds_is_uploaded_under_its_content_hash(tmp_path: Path) -> None:
+    repository(tmp_path)
+
+    (training, model, *_), _ = wish(tmp_path)
+
+    folder = "gs://loraform-local/loraform/acme/data"
+    places = {upload.path: upload.uri for upload in training.uploads}
+    assert set(places) == {
+        "bases/tiny/config.json",
+        "bases/tiny/sub/weights.safetensors",
+        "data/train.jsonl",
+        "data/eval.jsonl",
+    }
+    assert all(uri.startswith(f"{folder}/") for uri in places.values())
+    assert places["bases/tiny/sub/weights.safetensors"].endswith("/sub/weights.safetensors")
+    assert all(len(upload.sha256) == 64 for upload in training.uploads)
+    assert {upload.path.split("/")[0] for upload in model.uploads} == {"bases"}
+
+
+def test_the_containers_read_what_was_uploaded(tmp_path: Path) -> None:
+    repository(tmp_path)
+
+    (training, *_), _ = wish(tmp_path)
+
+    spec = spec_of(training)
+    uris = {upload.uri for upload in training.uploads}
+    assert {spec.data.train, spec.data.eval} <= uris
+    assert f"{spec.model.base}/config.json" in uris
+
+
+def test_moving_a_file_changes_nothing_and_editing_it_changes_the_training(tmp_path: Path) -> None:
+    repository(tmp_path)
+    (before, *_), _ = wish(tmp_path)
+
+    (tmp_path / "data/train.jsonl").rename(tmp_path / "data/moved.jsonl")
+    (moved, *_), _ = wish(tmp_path, {"data": {"train": "data/moved.jsonl"}})
+    (tmp_path / "data/moved.jsonl").write_text('{"messages": [1]}\n')
+    (edited, *_), _ = wish(tmp_path, {"data": {"train": "data/moved.jsonl"}})
+
+    assert moved.identity == before.identity
+    assert edited.identity != before.identity
+
+
+def test_an_edited_base_changes_the_training(tmp_path: Path) -> None:
+    repository(tmp_path)
+    (before, *_), _ = wish(tmp_path)
+
+    (tmp_path / "bases/tiny/sub/weights.safetensors").write_bytes(b"other weights")
+    (after, *_), _ = wish(tmp_path)
+
+    assert after.identity != before.identity
+
+
+def test_a_template_counts_by_its_text_wherever_it_stands(tmp_path: Path) -> None:
+    repository(tmp_path)
+    (tmp_path / "chat.jinja").write_text("{{ messages }}")
+
+    (inline, *_), _ = wish(tmp_path, {"model": {"chat_template": "{{ messages }}"}})
+    (file, *_), _ = wish(tmp_path, {"model": {"chat_template": "chat.jinja"}})
+
+    assert inline.identity == file.identity
+    assert spec_of(file).model.chat_template == "{{ messages }}"
+
+
+def test_pinned_objects_and_hub_ids_are_passed_as_they_stand(tmp_path: Path) -> None:
+    repository(tmp_path)
+    named = {
+        "model": {"base": "org/name", "revision": "0" * 40},
+        "data": {"train": "gs://rows/train.jsonl#17", "eval": None},
+    }
+
+    (training, *_), diagnostics = wish(tmp_path, named)
+
+    spec = spec_of(training)
+    assert (spec.model.base, spec.data.train, spec.data.eval) == ("org/name", "gs://rows/train.jsonl#17", None)
+    assert training.uploads == ()
+    assert diagnostics == ()
+
+
+def test_a_missing_tiny_base_says_how_to_make_it(tmp_path: Path) -> None:
+    repository(tmp_path)
+
+    resources, (problem,) = wish(tmp_path, {"model": {"base": ".loraform/tiny-base"}})
+
+    assert resources == ()
+    assert problem.source == Source("experiments/bot.yaml: model.base")
+    assert problem.rule == "missing-file"
+    assert problem.remedy == "run `python -m images.tiny --out .loraform/tiny-base`"
+
+
+@pytest.mark.parametrize(
+    ("changes", "rule", "words"),
+    [
+        ({"data": {"train": "data/none.jsonl"}}, "missing-file", "data/none.jsonl does not exist"),
+        ({"data": {"train": "data"}}, "missing-file", "data is a folder, not a file"),
+        ({"data": {"train": "data/empty.jsonl"}}, "missing-file", "data/empty.jsonl is empty"),
+        ({"data": {"eval": "../outside.jsonl"}}, "path-outside", "leads out of the repository"),
+        ({"data": {"eval": "data/link.jsonl"}}, "missing-file", "leads out of the repository"),
+        ({"data": {"eval": "s3://b/rows"}}, "location", "s3:// cannot be read"),
+        ({"model": {"base": "./data"}}, "missing-file", "./data is no model: it has no config.json"),
+        ({"model": {"base": "./nowhere"}}, "missing-file", "there is no base model at ./nowhere"),
+        ({"model": {"tokenizer": "./nowhere"}}, "missing-file", "nowhere does not exist"),
+        ({"model": {"chat_template": "binary.jinja"}}, "missing-file", "cannot be read as a text"),
+        ({"moved_from": "old-bot"}, "not-yet", "moving an experiment"),
+        ({"evaluation": {"max_samples": 10}}, "not-yet", "scoring a sample"),
+        (
+            {"evaluation": {"gate": [{"expr": "eval_loss <= 1", "confidence": 0.95}]}},
+            "not-yet",
+            "a bound with a confidence",
+        ),
+        ({"serving": {"rollout": {"steps": [10, 100]}}}, "not-yet", "a roll-out in steps"),
+    ],
+)
+def test_what_cannot_be_obeyed_is_an_error_with_a_way_out(
+    tmp_path: Path, changes: dict[str, Any], rule: str, words: str
+) -> None:
+    repository(tmp_path)
+
+    resources, (problem,) = wish(tmp_path, changes)
+
+    assert resources == ()
+    assert (problem.rule, problem.severity) == (rule, Severity.ERROR)
+    assert words in problem.message
+    assert problem.remedy
+
+
+def test_a_ladder_is_taken_by_its_first_rung_and_that_is_said(tmp_path: Path) -> None:
+    repository(tmp_path)
+
+    resources, (problem,) = wish(tmp_path, {"run": {"scheduling": {"strategy": ["spot", "standard"]}}})
+
+    assert len(resources) == 4
+    assert problem.severity is Severity.WARNING
+    assert "first rung" in problem.message
+
+
+def test_all_problems_of_all_experiments_are_told_at_once(tmp_path: Path) -> None:
+    repository(tmp_path)
+    broken = {"data": {"train": "none.jsonl", "eval": "none.jsonl"}, "model": {"base": "./none"}}
+    experiments = [experiment({"name": "good"}), experiment({"name": "bad", **broken})]
+
+    resources, diagnostics = wish_all(tmp_path, experiments)
+
+    assert {item.address.experiment for item in resources} == {"good"}
+    assert len(diagnostics) == 3
+
+
+def test_the_order_of_the_manifests_does_not_matter(tmp_path: Path) -> None:
+    repository(tmp_path)
+    experiments = [experiment({"name": name}) for name in ("b", "a", "c")]
+
+    assert wish_all(tmp_path, experiments) == wish_all(tmp_path, experiments[::-1])
+
+
+def test_the_same_rows_are_the_same_training_in_the_cloud(tmp_path: Path) -> None:
+    repository(tmp_path)
+    files = Files(tmp_path)
+    item = (experiment(), partial(where, "bot"))
+
+    (here, *_), _ = desired([item], Project(fleet="acme"), LOCAL, files)
+    (there, *_), _ = desired([item], Project(fleet="acme"), CLOUD, files)
+
+    assert here.identity == there.identity
+    assert {upload.uri.split("/")[2] for upload in there.uploads} == {"acme-llm"}
+
+
+def test_the_quickstart_s_manifest_wants_four_resources() -> None:
+    root = Path(__file__).parents[2]
+    loaded = load(root)
+    (placed,) = (item for item in loaded.experiments if item.value.name == "acme-support")
+    base = {"model": placed.value.model.model_copy(update={"base": "org/base", "revision": "0" * 40})}
+    item = (placed.value.model_copy(update=base), placed.locate)
+
+    resources, diagnostics = desired([item], loaded.project, LOCAL, Files(root))
+
+    assert diagnostics == ()
+    assert len(resources) == 4
+    assert {upload.path for upload in resources[0].uploads} == {
+        "experiments/data/acme-support/train.jsonl",
+        "experiments/data/acme-support/eval.jsonl",
+    }
+
+
+def repository(root: Path) -> None:
+    """A tiny base, rows, an empty file, bytes that are no text, and a link that leads out."""
+    for folder in ("bases/tiny/sub", "data"):
+        (root / folder).mkdir(parents=True)
+    (root / "bases/tiny/config.json").write_text("{}")
+    (root / "bases/tiny/sub/weights.safetensors").write_bytes(b"weights")
+    (root / "data/train.jsonl").write_text('{"messages": []}\n')
+    (root / "data/eval.jsonl").write_text('{"messages": [2]}\n')
+    (root / "data/empty.jsonl").touch()
+    (root / "binary.jinja").write_bytes(b"\xff\xfe\x00")
+    outside = root.parent / f"{root.name}-outside.jsonl"
+    outside.write_text("{}\n")
+    (root / "data/link.jsonl").symlink_to(outside)
+
+
+def experiment(changes: dict[str, Any] | None = None) -> Experiment:
+    return Experiment.model_validate(merged(merged(PLAIN, HERE), changes or {}))
+
+
+def where(name: str, path: str) -> Source:
+    return Source(f"experiments/{name}.yaml: {path}")
+
+
+def wish(root: Path, changes: dict[str, Any] | None = None) -> tuple[tuple[Resource, ...], tuple[Diagnostic, ...]]:
+    return wish_all(root, [experiment(changes)])
+
+
+def wish_all(root: Path, experiments: list[Experiment]) -> tuple[tuple[Resource, ...], tuple[Diagnostic, ...]]:
+    placed = [(item, partial(where, item.name)) for item in experiments]
+    return desired(placed, Project(fleet="acme"), LOCAL, Files(root))
+
+
+def spec_of(training: Resource) -> TrainingSpec:
+    body: Any = training.body
+    return TrainingSpec.model_validate_json(
+        json.dumps(body["job_spec"]["worker_pool_specs"][0]["container_spec"]["args"])
+    )
