@@ -6,6 +6,7 @@ Remembers every start in the store, so that the next server can end what a kille
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -103,8 +104,9 @@ class Processes:
         return one.swept
 
     def forget(self, key: str) -> None:
-        """Drop a program that is gone."""
+        """Drop a program that is gone, with its working folder: a container's own files end with it, its log stays."""
         one = self.running.pop(key)
+        shutil.rmtree(one.launch.folder, ignore_errors=True)
         note_growth(one.launch.log, one.noted, self.clock())
         self.store.drop(KIND, key)
 
