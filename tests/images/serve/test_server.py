@@ -356,14 +356,11 @@ def test_every_request_leaves_one_line_without_its_text(server: Server) -> None:
     assert secret not in server.log.read_text(encoding="utf-8", errors="replace")
 
 
-def test_a_restart_is_answered_with_reasons_reads_the_cache_and_ends_by_sigterm_without_a_trace(folders: Path) -> None:
+def test_a_start_is_answered_with_reasons_and_sigterm_ends_it_all_without_a_trace(folders: Path) -> None:
     spec = {"experiment": "facts", "model": {"base": str(folders / "base")}, "rank": 4}
     with started(folders, spec, str(folders / "adapter")) as server:
-        begun = time.monotonic()
-
         reasons = wait_until_healthy(server)
 
-        print(f"healthy after {time.monotonic() - begun:.1f} s: {reasons}")
         assert "loading the model" in reasons
         processes = family(server.process)
         assert len(processes) >= 2
@@ -403,7 +400,6 @@ def test_a_full_model_answers_under_the_experiments_name_and_a_dead_engine_ends_
     ("engine", "code", "reason"),
     [
         ({"max_model_length": 3}, 2, "did you mean 'max_model_len'"),
-        ({"max_model_len": "long"}, 2, "refuses the engine arguments"),
         ({"max_model_len": 100_000}, 1, "max_model_len"),
     ],
 )
