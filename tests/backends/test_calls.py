@@ -17,6 +17,7 @@ from reconciler.core.errors import LoraformError
 from reconciler.core.resources import LiveResource, Role
 from schemas.serving_spec import ServingSpec
 from schemas.training_spec import TrainingSpec
+from tests.backends.answers import answered
 from tests.backends.payload import payload
 from tests.backends.subjects import CLOUD, LOCAL, PLAIN, RICH, change, merged, resources, scene
 
@@ -383,19 +384,6 @@ def body(call: Call) -> Any:
 
 def is_body(call: Call, key: str) -> bool:
     return not isinstance(call.request.get(key, ""), str)
-
-
-def answered(call: Call) -> dict[str, Any]:
-    """What the service shows of the object that a create made: numbers as it writes them, its own name."""
-    request = getattr(aiplatform_v1, f"{call.method}Request")
-    parsed = json_format.ParseDict(call.request, request.pb(request()))
-    shown = json_format.MessageToDict(parsed, preserving_proto_field_name=True)
-    place = "projects/580378083368/locations/us-central1"
-    if call.method == "DeployModel":
-        labels = {"loraform-fleet": "acme", "loraform-experiment": "support-bot", "loraform-role": "endpoint"}
-        return {"name": shown["endpoint"], "labels": labels, "deployed_models": [shown["deployed_model"]]}
-    made = next(shown[key] for key in ("custom_job", "model", "endpoint") if key in shown)
-    return {**made, "name": f"{place}/things/1"}
 
 
 def snake(method: str) -> str:
