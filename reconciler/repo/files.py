@@ -55,7 +55,7 @@ class Content:
 
 
 class Files:
-    """The files under one root, and the memory of their hashes.
+    """The files under one root as one pass sees them, and the memory of their hashes.
 
     `cache` is a JSON file that may vanish at any time; `now` returns nanoseconds since the epoch.
     """
@@ -65,20 +65,17 @@ class Files:
         self._cache = cache
         self._now = now
         self._known: dict[str, tuple[str, str]] = _load(cache)
+        self._seen: dict[str, Content] = {}
         self._dirty = False
 
     def content(self, path: str) -> Content:
-        """Hash the file or folder at `path`, relative to the root. Raises Unreadable."""
-        full = self.root / path
-        place = self._inside(full, path)
-        relative = full.relative_to(self.root).as_posix() if full.is_relative_to(self.root) else place.as_posix()
-        if place.is_dir():
-            entries = tuple(self._entry(name, file, path) for name, file in self._walk(full, path))
-            if not entries:
-                raise Unreadable(f"the folder {path} is empty", "put the files there, or mend the path")
-            return Content(relative, tree_digest(entries), True, entries)
-        entry = self._entry("", full, path)
-        return Content(relative, entry.sha256, False, (entry,))
+        """Hash the file or folder at `path`, relative to the root. Raises Unreadable.
+
+        One `Files` sees one state: what it has hashed once it does not look at again.
+        """
+        if path not in self._seen:
+            self._seen[path] = self._content(path)
+        return self._seen[path]
 
     def text(self, path: str) -> str:
         """The text of a small file, as UTF-8. Raises Unreadable."""
@@ -106,6 +103,18 @@ class Files:
             partial.write_text(json.dumps({key: list(value) for key, value in sorted(self._known.items())}))
             partial.replace(self._cache)
             self._dirty = False
+
+    def _content(self, path: str) -> Content:
+        full = self.root / path
+        place = self._inside(full, path)
+        relative = full.relative_to(self.root).as_posix() if full.is_relative_to(self.root) else place.as_posix()
+        if place.is_dir():
+            entries = tuple(self._entry(name, file, path) for name, file in self._walk(full, path))
+            if not entries:
+                raise Unreadable(f"the folder {path} is empty", "put the files there, or mend the path")
+            return Content(relative, tree_digest(entries), True, entries)
+        entry = self._entry("", full, path)
+        return Content(relative, entry.sha256, False, (entry,))
 
     def _walk(self, folder: Path, asked: str) -> list[tuple[str, Path]]:
         found: list[tuple[str, Path]] = []
