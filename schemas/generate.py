@@ -13,6 +13,7 @@ import importlib
 import importlib.metadata
 import inspect
 import json
+import os
 import re
 import sys
 import types
@@ -43,6 +44,9 @@ def main() -> int:
         if before != text:
             path.write_text(text)
             sys.stdout.write(f"wrote {path.relative_to(ROOT.parent)}\n")
+            if path.name == "keys.json":  # the models were built from the table as it was before
+                sys.stdout.flush()
+                os.execv(sys.executable, [sys.executable, "-m", "schemas.generate"])
     return 0
 
 
@@ -161,7 +165,7 @@ def parameters_of(doc: str) -> Iterator[tuple[str, str]]:
 def entry(block: str, row: Row, old: Mapping[str, Any] | None) -> dict[str, Any]:
     """One row of the table."""
     text, choices = ownership.TYPES.get((block, row.name)) or type_of(row)
-    default = jsonable(row.default)
+    default = ownership.DEFAULTS.get((block, row.name), jsonable(row.default))
     result: dict[str, Any] = {"type": text, "default": default, "effect": ownership.effect_of(block, row.name)}
     if choices:
         result["choices"] = list(choices)

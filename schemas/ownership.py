@@ -32,7 +32,7 @@ _TRAINING_OURS = """
     output_dir push_to_hub hub_token hub_private_repo hub_model_id hub_strategy hub_always_push hub_revision
     do_train do_eval do_predict resume_from_checkpoint restore_callback_states_from_checkpoint local_rank
     ignore_data_skip model_init_kwargs trust_remote_code chat_template_path use_cpu remove_unused_columns label_names
-    bf16_full_eval fp16_full_eval pad_token
+    bf16_full_eval fp16_full_eval pad_token dataset_kwargs
 """
 _ADAPTER_OURS = """
     task_type peft_type auto_mapping peft_version base_model_name_or_path revision inference_mode
@@ -76,6 +76,13 @@ _OTHERWISE = {
     "engine": Effect.VERSION,
     "generation": Effect.VERSION,
 }
+
+DEFAULTS: dict[tuple[str, str], Any] = {
+    ("training", "assistant_only_loss"): True,
+    ("training", "truncation_mode"): None,
+}
+"""Where leaving a key out means something else to the trainer than to its library: only answers are learnt, and a row
+that is too long is an error rather than cut."""
 
 _DTYPES = ("float32", "float16", "bfloat16")
 TYPES: dict[tuple[str, str], tuple[str, tuple[Any, ...]]] = {
