@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from reconciler.backends import labels, payloads, traffic
-from reconciler.backends.failures import failure_of
 from reconciler.backends.kind import Kind, Payload, existing, impossible, wanted
 from reconciler.backends.refs import resolved
 from reconciler.backends.subject import Subject, attempt_key, given, machine_spec
@@ -23,7 +22,6 @@ from reconciler.core.identity import deployed_id, identity_of
 from reconciler.core.resources import (
     SHORT,
     Address,
-    Claim,
     Declared,
     Gate,
     Json,
@@ -41,8 +39,6 @@ NAME = "deployment"
 REPLICAS = ("min_replica_count", "max_replica_count", "required_replica_count", "autoscaling_metric_specs")
 """The settings of `DedicatedResources` that MutateDeployedModel takes."""
 _STAMPED = re.compile(rf"lf-([0-9a-f]{{{SHORT}}})")
-_SKEW = 60.0
-"""Seconds by which the clock of whoever wrote a claim may be ahead of the service's."""
 
 
 def desired(subject: Subject, serving: Serving, model: Resource, endpoint: Resource, training: Resource) -> Resource:
@@ -104,34 +100,6 @@ def split_of(endpoint: Payload) -> dict[str, int]:
     """The traffic split of an `Endpoint` payload: deployed model id -> percent."""
     split = payloads.mapping(endpoint, "traffic_split")
     return {name: payloads.integer(split, name) for name in sorted(split)}
-
-
-def from_operations(
-    endpoint: LiveResource,
-    operations: tuple[Payload, ...],
-    claims: Mapping[str, Claim],
-    known: Mapping[str, str],
-) -> tuple[LiveResource, ...]:
-    """Deploys that are still in flight (`pending`) or failed, from the operations of one endpoint.
-
-    An operation does not say what it deploys. `known` tells it (operation name -> stamp) where apply could write it
-    down; else it belongs to the newest claim (`claims`, by stamp) on a deployment of this experiment that was written
-    before it started. Per stamp the newest operation counts, `tries` are its failed ones; an operation of nobody is
-    left out. Deploys that succeeded show on the endpoint itself.
-    """
-    address = Address(endpoint.address.experiment, Role.DEPLOYMENT)
-    mine = sorted((item for item in claims.values() if item.address == address), key=lambda item: (item.at, item.stamp))
-    by_stamp: dict[str, list[Payload]] = {}
-    for operation in sorted(operations, key=lambda item: (_started(item), payloads.text(item, "name"))):
-        earlier = [claim.stamp for claim in mine if claim.at <= _started(operation) + _SKEW]
-        stamp = known.get(payloads.text(operation, "name")) or (earlier[-1] if earlier else "")
-        if stamp and _is_deploy(operation):
-            by_stamp.setdefault(stamp, []).append(operation)
-    undone = (
-        _undone(endpoint, address, stamp, claims[stamp].attempt_key if stamp in claims else "", runs)
-        for stamp, runs in sorted(by_stamp.items())
-    )
-    return tuple(item for item in undone if item is not None)
 
 
 def create(change: Change, scene: Scene) -> tuple[Call, ...]:
@@ -255,32 +223,6 @@ def _deployed(endpoint: Payload, experiment: str, stamp: str, item: Payload, our
     )
 
 
-def _undone(
-    endpoint: LiveResource, address: Address, stamp: str, attempt_key: str, runs: list[Payload]
-) -> LiveResource | None:
-    newest = runs[-1]
-    failed = [run for run in runs if run.get("error")]
-    if newest.get("done") and not newest.get("error"):
-        return None
-    generic = payloads.mapping(payloads.mapping(newest, "metadata"), "generic_metadata")
-    pending = not newest.get("done")
-    return LiveResource(
-        address=address,
-        kind=NAME,
-        name=payloads.text(newest, "name"),
-        stamp=stamp,
-        phase=Phase.PENDING if pending else Phase.FAILED,
-        outputs={"endpoint": endpoint.name, "operation": payloads.text(newest, "name")},
-        failure=None if pending else failure_of(newest.get("error"), "the deployment failed without a message"),
-        attempt_key=attempt_key,
-        since=payloads.seconds(generic, "create_time" if pending else "update_time", "create_time"),
-        created=_started(newest),
-        tries=max(1, len(failed)),
-        history=True,
-        protect=endpoint.protect,
-    )
-
-
 def _mutate(deployment: LiveResource, counts: Mapping[str, Json]) -> Call:
     request: Mapping[str, Json] = {
         "endpoint": payloads.text(deployment.outputs, "endpoint"),
@@ -298,16 +240,6 @@ def _reroute(deployment: LiveResource, split: Mapping[str, int], stamps: Mapping
         body["etag"] = deployment.etag
     mask = "trafficSplit,labels" if stamps else "trafficSplit"
     return Call("EndpointService", "UpdateEndpoint", {"endpoint": body, "update_mask": mask})
-
-
-def _is_deploy(operation: Payload) -> bool:
-    kind = payloads.text(payloads.mapping(operation, "metadata"), "@type")
-    return kind.endswith(".DeployModelOperationMetadata")
-
-
-def _started(operation: Payload) -> float:
-    generic = payloads.mapping(payloads.mapping(operation, "metadata"), "generic_metadata")
-    return payloads.seconds(generic, "create_time")
 
 
 def _split(deployment: LiveResource) -> dict[str, int]:

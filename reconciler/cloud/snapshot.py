@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from reconciler.backends import deployment, labels, payloads
+from reconciler.backends.deploys import from_operations
 from reconciler.backends.registry import KINDS
 from reconciler.cloud import claims
 from reconciler.cloud.storage import Listed, Storage
@@ -150,7 +151,7 @@ def _deploys(
         except NotFound:
             return []
         current = tuple(item for item in operations if item.get("name") not in past)
-        found = deployment.from_operations(endpoint, current, known, started_for)
+        found = from_operations(endpoint, current, known, started_for)
         return [item for item in found if (item.address, item.stamp) not in have]
 
     return [item for found in pool.map(deploys, endpoints) for item in found]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from reconciler.backends.deployment import from_operations, linked
+from reconciler.backends.deployment import linked
+from reconciler.backends.deploys import from_operations
 from reconciler.backends.registry import KINDS
 from reconciler.core.resources import Address, Cause, Claim, LiveResource, Phase, Role
 from tests.backends.payload import payload
