@@ -13,7 +13,14 @@ from reconciler.backends.subject import Input
 from reconciler.core.resources import Upload
 from reconciler.core.target import Target
 from reconciler.repo.files import Content, Files, Unreadable
-from reconciler.repo.locations import BadLocation, RepositoryPath, base_location, data_location, is_inline_template
+from reconciler.repo.locations import (
+    BadLocation,
+    HubId,
+    RepositoryPath,
+    base_location,
+    data_location,
+    is_inline_template,
+)
 from schemas.experiment import Experiment
 
 _SHOWN = 12
@@ -43,6 +50,14 @@ def inputs_of(experiment: Experiment, target: Target, files: Files) -> tuple[dic
         except Unreadable as unreadable:
             problems.append(Problem(path, "missing-file", unreadable.message, unreadable.remedy))
     return found, problems
+
+
+def is_hub_id(text: str, files: Files) -> bool:
+    """True for a model on a hub, and false for what lies in the repository or a bucket, or is no place at all."""
+    try:
+        return isinstance(base_location(text, files.root), HubId)
+    except BadLocation:
+        return False
 
 
 def _named(experiment: Experiment) -> list[tuple[str, str, Reader]]:

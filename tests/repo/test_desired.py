@@ -11,6 +11,7 @@ from reconciler.core.errors import Diagnostic, Severity
 from reconciler.core.resources import Resource, Role, Source
 from reconciler.repo.desired import desired
 from reconciler.repo.files import Files
+from reconciler.repo.inputs import is_hub_id
 from reconciler.repo.manifests import load
 from schemas.experiment import Experiment
 from schemas.project import Project
@@ -214,6 +215,15 @@ def test_the_quickstart_s_manifest_wants_four_resources() -> None:
         "experiments/data/acme-support/train.jsonl",
         "experiments/data/acme-support/eval.jsonl",
     }
+
+
+def test_a_hub_id_is_what_is_neither_here_nor_in_a_bucket(tmp_path: Path) -> None:
+    repository(tmp_path)
+    files = Files(tmp_path)
+
+    found = [is_hub_id(text, files) for text in ("org/name", "bases/tiny", "./org/name", "gs://rows/base", "ftp://x")]
+
+    assert found == [True, False, False, False, False]
 
 
 def repository(root: Path) -> None:
