@@ -30,6 +30,8 @@ SAMPLING = frozenset(
         "frequency_penalty",
         "presence_penalty",
         "repetition_penalty",
+        "repetition_detection",
+        "thinking_token_budget",
         "logit_bias",
         "logprobs",
         "allowed_token_ids",

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from images.serve.instances import BadInstance, check_generation, pick_model, read_instance
+from images.serve.instances import SAMPLING, BadInstance, check_generation, pick_model, read_instance
 from images.serve.settings import Settings
+from schemas.keys import table
 
 
 def test_a_string_is_one_user_turn_for_the_tuned_model(settings: Settings) -> None:
@@ -116,3 +117,12 @@ def test_without_a_chat_template_a_prompt_must_be_raw(settings: Settings) -> Non
 def test_a_wrong_default_in_the_spec_names_the_nearest_key() -> None:
     with pytest.raises(ValueError, match=r"'temperatur' in generation; did you mean 'temperature'"):
         check_generation({"temperatur": 1})
+
+
+def test_every_default_that_a_manifest_may_give_is_known_to_the_server() -> None:
+    keys = table()["generation"].keys
+
+    given = {name for name, key in keys.items() if key.effect != "set by Loraform"}
+
+    # vLLM's requests cannot carry this one: its server would drop it without a word.
+    assert given - SAMPLING == {"skip_reading_prefix_cache"}

@@ -22,6 +22,7 @@ from typing import Any
 import psutil
 import pytest
 
+from images.serve.instances import CHAT_ONLY, SAMPLING
 from tests.emulator_fixture import running_emulator
 from tests.images.serve.tiny import build_adapter, build_base
 
@@ -329,6 +330,20 @@ def test_many_clients_at_once_get_their_own_answers(server: Server) -> None:
         answers = list(pool.map(lambda prompt: server.predict(prompt)[0]["generated_text"], prompts))
 
     assert answers == expected
+
+
+def test_every_key_of_an_instance_is_a_field_of_vllms_requests() -> None:
+    program = (
+        "from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionRequest as chat;"
+        "from vllm.entrypoints.openai.completion.protocol import CompletionRequest as completion;"
+        "import json; print(json.dumps([sorted(chat.model_fields), sorted(completion.model_fields)]))"
+    )
+
+    output = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout
+
+    chat, completion = (set(fields) for fields in json.loads(output.splitlines()[-1]))
+    assert (SAMPLING | CHAT_ONLY) - chat == set()
+    assert SAMPLING - completion == set()
 
 
 def test_vllms_own_routes_are_still_there(server: Server) -> None:
