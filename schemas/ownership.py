@@ -47,11 +47,12 @@ _ENGINE_OURS = """
     generation_config override_generation_config log_config_file logging_config profiler_config worker_cls
     worker_extension_cls scheduler_cls logits_processors io_processor_plugin reasoning_parser_plugin tokens_only
     fail_on_environ_validation pooler_config hf_overrides model_class_overrides
+    mamba_config enable_mm_processor_stats
 """
 _GENERATION_OURS = """
     output_kind stream_interval skip_clone output_text_buffer_length detokenize flat_logprobs extra_args n
     prompt_logprobs prompt_logprob_token_ids prompt_logprob_start logprob_token_ids logprobs routed_experts_prompt_start
-    trace_decode_token_ids watermarking
+    trace_decode_token_ids watermarking skip_reading_prefix_cache
 """
 _SELECTS = """
     eval_strategy eval_steps eval_delay eval_on_start save_strategy save_steps metric_for_best_model greater_is_better

@@ -13,6 +13,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
 
@@ -23,6 +24,8 @@ from reconciler.core.errors import LoraformError
 FOLDER = Path(".loraform/vertex")
 """Where its objects and databases live, below the repository's root."""
 
+NEEDS = ("httptools", "httpx", "uvicorn")
+"""What the extra `local` brings."""
 START_WITHIN = 60.0
 STOP_WITHIN = 90.0
 """Seconds. Stopping takes as long as its slowest child: a training that is writing, a server that is draining."""
@@ -99,6 +102,11 @@ def start(
     Detached, it has its own session and outlives this process; else a Ctrl-C on this terminal reaches it too.
     Either way it writes to `server.log`.
     """
+    missing = [name for name in NEEDS if find_spec(name) is None]
+    if missing:
+        raise LoraformError(
+            f"The embedded Vertex AI needs {', '.join(missing)}.", "Install it: `pip install 'loraform[local]'`."
+        )
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "server.log").open("ab") as log:
         log_from = log.tell()
