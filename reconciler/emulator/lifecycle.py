@@ -90,7 +90,7 @@ async def _serve(
         world = World(store, time.time, runner, Health(client, awake.set), settings, storage.folders)
         runner.clear_leftovers()
         job_runs.interrupt(world)
-        front = Front(world, load_routes(), storage.app, Calls(), awake.set, forwarder(client))
+        front = Front(world, load_routes(), storage.app, storage.claims, Calls(), awake.set, forwarder(client))
         working = asyncio.create_task(_work(world, storage, awake))
         try:
             await _answer(application(front), listener, settings, say)

@@ -34,11 +34,15 @@ _JSON = [(b"content-type", b"application/json; charset=UTF-8")]
 
 @dataclass(frozen=True, slots=True)
 class Front:
-    """Everything that the application needs. `wake` makes the work go on at once; `forward` talks to replicas."""
+    """Everything that the application needs. `wake` makes the work go on at once; `forward` talks to replicas.
+
+    `stores` says of a path that no service knows whether it is an object's in `storage`.
+    """
 
     world: World
     routes: Routes
     storage: App
+    stores: Callable[[str], bool]
     calls: Calls
     wake: Callable[[], None]
     forward: Callable[[Forward, Send], Awaitable[int]]
@@ -60,7 +64,9 @@ def application(front: Front) -> App:
         if scope["type"] != "http":
             return
         path: str = scope["path"]
-        if path.startswith(STORAGE_PREFIXES):
+        controls = path.startswith("/emulator/")
+        called = None if controls or path.startswith(STORAGE_PREFIXES) else _called(front, scope)
+        if path.startswith(STORAGE_PREFIXES) or (called is None and not controls and front.stores(path)):
             await _storage(front, scope, receive, send)
             return
         begun: list[int] = []
@@ -70,16 +76,14 @@ def application(front: Front) -> App:
                 begun.append(message["status"])
             await send(message)
 
-        called: _Called | None = None
         try:
-            if path.startswith("/emulator/"):
+            if controls:
                 _same_origin(scope, front.world.settings.url)
                 query = scope["query_string"].decode("latin-1")
                 body = await _read(receive)
                 await _reply(sending, 200, control(front.world, front.calls, scope["method"], path, query, body))
                 front.wake()
                 return
-            called = _called(front, scope)
             if called is None:
                 raise ApiError("NOT_FOUND", f"The requested URL {path} was not found on this server.")
             await _call(front, called, scope, await _read(receive), sending)
@@ -91,7 +95,7 @@ def application(front: Front) -> App:
                 await _reply(sending, 500, ApiError("INTERNAL", f"{type(error).__name__}: {error}").envelope())
             raise
         finally:
-            if not path.startswith("/emulator/"):
+            if not controls:
                 method, resource = (called.method, called.resource) if called else (scope["method"], path)
                 front.calls.note(front.world.clock(), method, resource, begun[0] if begun else 499)
 

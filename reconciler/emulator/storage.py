@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from reconciler.emulator.gcs.app import storage_app
+from reconciler.emulator.gcs.app import claims, storage_app
 from reconciler.emulator.gcs.buckets import Buckets
 from reconciler.emulator.gcs.errors import StorageError
 from reconciler.emulator.gcs.mount import collect, materialise
@@ -26,6 +26,10 @@ class Storage:
 
     app: Callable[[dict[str, Any], Any, Any], Awaitable[None]]
     folders: BucketFolders
+
+    def claims(self, path: str) -> bool:
+        """Whether a path that no other service knows is for an object of a bucket: `/BUCKET/OBJECT`."""
+        return claims(self.folders.buckets, path)
 
 
 @dataclass(slots=True)

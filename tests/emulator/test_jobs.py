@@ -34,7 +34,12 @@ def test_an_image_is_found_without_its_tag_and_digest(cloud: Cloud) -> None:
 
 def test_a_job_sees_the_environment_of_vertex_and_its_own(cloud: Cloud, url: str) -> None:
     names = ["CLOUD_ML_JOB_ID", "AIP_MODEL_DIR", "AIP_CHECKPOINT_DIR", "AIP_TENSORBOARD_LOG_DIR", "OWN"]
-    names += ["STORAGE_EMULATOR_HOST", "LORAFORM_API_ENDPOINT", "GOOGLE_CLOUD_PROJECT"]
+    names += [
+        "STORAGE_EMULATOR_HOST",
+        "LORAFORM_API_ENDPOINT",
+        "GOOGLE_CLOUD_PROJECT",
+        "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT",
+    ]
     output = {"output_uri_prefix": "gs://bucket/out"}
     job = cloud.job("env", *names, env=[{"name": "OWN", "value": "mine"}], base_output_directory=output)
 
@@ -50,6 +55,7 @@ def test_a_job_sees_the_environment_of_vertex_and_its_own(cloud: Cloud, url: str
         "STORAGE_EMULATOR_HOST": url,
         "LORAFORM_API_ENDPOINT": url,
         "GOOGLE_CLOUD_PROJECT": "loraform-local",
+        "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false",
     }
 
 

@@ -64,6 +64,7 @@ def launch(
     path = os.pathsep.join([bin_folder, inherited.get("PATH", os.defpath)])
     platform = {
         "STORAGE_EMULATOR_HOST": settings.url,
+        "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false",  # gcsfs would first ask over gRPC with TLS, for a minute
         "LORAFORM_API_ENDPOINT": settings.url,
         "GOOGLE_CLOUD_PROJECT": settings.project,
         "PYTHONUNBUFFERED": "1",
