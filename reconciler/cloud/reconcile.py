@@ -54,7 +54,7 @@ class Pass:
 
 def look(site: Site, wish: Wish) -> Pass:
     """Snapshot and plan; changes nothing and takes no lease."""
-    snapshot = take_snapshot(site.vertex, site.storage, site.target, wish.desired)
+    snapshot = take_snapshot(site.vertex, site.storage, site.target, wish.desired, site.workers)
     plan = make_plan(
         wish.desired,
         snapshot,

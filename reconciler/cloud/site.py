@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 from reconciler.cloud.claims import ttl_of
 from reconciler.cloud.clock import Clock
@@ -11,6 +15,10 @@ from reconciler.cloud.storage import Storage, connect_storage
 from reconciler.cloud.vertex import Vertex, connect
 from reconciler.core.target import Target
 from reconciler.core.world import Patience
+
+Workers: TypeAlias = Callable[[], Executor]
+EIGHT: Workers = partial(ThreadPoolExecutor, 8)
+"""Eight requests of one look are in flight at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +30,8 @@ class Site:
     storage: Storage
     root: Path
     clock: Clock
+    workers: Workers = EIGHT
+    """What carries out the requests of one look side by side; a simulation wants them one after the other."""
 
     @property
     def patience(self) -> Patience:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import replace
 from typing import TypeVar
 
@@ -17,6 +17,7 @@ from reconciler.backends import deployment, labels, payloads
 from reconciler.backends.deploys import from_operations
 from reconciler.backends.registry import KINDS
 from reconciler.cloud import claims
+from reconciler.cloud.site import EIGHT, Workers
 from reconciler.cloud.storage import Listed, Storage
 from reconciler.cloud.vertex import Vertex
 from reconciler.core.diff import setting_changes
@@ -36,7 +37,6 @@ from reconciler.core.target import Target
 T = TypeVar("T")
 K = TypeVar("K")
 
-THREADS = 8
 LISTS = (
     ("custom_job", "JobService", "ListCustomJobs", "custom_jobs"),
     ("model", "ModelService", "ListModels", "models"),
@@ -45,10 +45,12 @@ LISTS = (
 """(kind, service, method, field of the answer). An endpoint's payload holds its deployments as well."""
 
 
-def take_snapshot(vertex: Vertex, storage: Storage, target: Target, desired: Iterable[Resource]) -> Snapshot:
+def take_snapshot(
+    vertex: Vertex, storage: Storage, target: Target, desired: Iterable[Resource], workers: Workers = EIGHT
+) -> Snapshot:
     """All that is live of the target's fleet, its run records and claims. Raises `core.errors.CloudError`."""
     wanted = {resource.address: resource for resource in desired}
-    with ThreadPoolExecutor(THREADS) as pool:
+    with workers() as pool:
         listed = [pool.submit(_list_kind, vertex, target, *row) for row in LISTS]
         run_listing = pool.submit(storage.list, _prefix(target, "runs"))
         claim_listing = pool.submit(storage.list, claims.folder_of(target))
@@ -94,7 +96,7 @@ def _versions(
     target: Target,
     live: Iterable[LiveResource],
     wanted: Mapping[Address, Resource],
-    pool: ThreadPoolExecutor,
+    pool: Executor,
 ) -> list[LiveResource]:
     """Further versions of the models whose default version is not the desired one, or whose version serves."""
     models = [item for item in live if item.kind == "model"]
@@ -129,7 +131,7 @@ def _deploys(
     live: Iterable[LiveResource],
     wanted: Mapping[Address, Resource],
     claim_objects: Iterable[Listed],
-    pool: ThreadPoolExecutor,
+    pool: Executor,
 ) -> list[LiveResource]:
     """Deploys in flight or failed, on the endpoints that lack their desired deployment and for which one was tried."""
     claim_objects = tuple(claim_objects)
@@ -162,7 +164,7 @@ def _with_declared(
     live: Iterable[LiveResource],
     wanted: Mapping[Address, Resource],
     claim_objects: Iterable[Listed],
-    pool: ThreadPoolExecutor,
+    pool: Executor,
 ) -> list[LiveResource]:
     """Attach the declared fields to what differs from desired, and to the newest predecessor of what is missing."""
     objects = {listed.name.rsplit("/", 1)[-1][:SHORT]: listed for listed in claim_objects}

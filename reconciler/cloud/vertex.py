@@ -44,11 +44,20 @@ def connect(
 class Vertex:
     """Holds the connection to one project and region. May be used by several threads."""
 
-    def __init__(self, target: Target, clock: Clock, patience: Patience, quotas: Quotas) -> None:
+    def __init__(
+        self,
+        target: Target,
+        clock: Clock,
+        patience: Patience,
+        quotas: Quotas,
+        make_client: Callable[[str, str], Any] | None = None,
+    ) -> None:
+        """`make_client(service, dedicated address or "")` gives a client other than Google's own, for simulations."""
         self.target = target
         self.clock = clock
         self.patience = patience
         self._quotas = quotas
+        self._make_client = make_client or self._google_client
         self._clients: dict[tuple[str, str], Any] = {}
         self._session: AuthorizedSession | None = None
         self._lock = threading.Lock()
@@ -196,29 +205,29 @@ class Vertex:
         return with_patience(attempt, method, doing, self.clock, self.patience, repeatable=repeatable)
 
     def _client(self, service: str, address: str = "") -> Any:
-        from google.auth.credentials import AnonymousCredentials
-        from google.cloud import aiplatform_v1
-
         with self._lock:
             client = self._clients.get((service, address))
             if client is None:
-                make = getattr(aiplatform_v1, f"{service}Client")
-                embedded = self.target.api_endpoint
-                try:
-                    if embedded:
-                        options = {"api_endpoint": embedded}
-                        client = make(credentials=AnonymousCredentials(), transport="rest", client_options=options)
-                    elif address:
-                        client = make(transport="rest", client_options={"api_endpoint": address})
-                    else:
-                        host = f"{self.target.region}-aiplatform.googleapis.com"
-                        client = make(client_options={"api_endpoint": host})
-                except Exception as error:
-                    from reconciler.cloud.errors import translate
-
-                    raise translate(error, f"connecting to {service}") from error
-                self._clients[service, address] = client
+                client = self._clients[service, address] = self._make_client(service, address)
             return client
+
+    def _google_client(self, service: str, address: str) -> Any:
+        from google.auth.credentials import AnonymousCredentials
+        from google.cloud import aiplatform_v1
+
+        make = getattr(aiplatform_v1, f"{service}Client")
+        embedded = self.target.api_endpoint
+        try:
+            if embedded:
+                options = {"api_endpoint": embedded}
+                return make(credentials=AnonymousCredentials(), transport="rest", client_options=options)
+            if address:
+                return make(transport="rest", client_options={"api_endpoint": address})
+            return make(client_options={"api_endpoint": f"{self.target.region}-aiplatform.googleapis.com"})
+        except Exception as error:
+            from reconciler.cloud.errors import translate
+
+            raise translate(error, f"connecting to {service}") from error
 
     def _request(self, call: Call) -> Any:
         from google.cloud import aiplatform_v1
