@@ -1,4 +1,4 @@
-"""`make bench`: measure, print one JSON line per figure, and judge nothing. Figures are medians of whole repetitions."""
+"""`make bench`: measure, print one JSON line per figure, and judge nothing. Figures are medians of repetitions."""
 
 from __future__ import annotations
 
