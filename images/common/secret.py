@@ -8,40 +8,47 @@ from __future__ import annotations
 import base64
 import os
 import re
+from collections.abc import Mapping
 
-import requests
+from images.common.failures import Denied
 
 SECRET_NAME = re.compile(r"projects/[^/]+(/locations/[^/]+)?/secrets/[^/]+/versions/[^/]+")
 TIMEOUT_SECONDS = 30.0
+REMEDY = "Check the name, and grant the run's service account roles/secretmanager.secretAccessor."
 
 
-def read_secret(name: str) -> str:
+def read_secret(name: str, environ: Mapping[str, str] = os.environ) -> str:
     """The value of `projects/P/secrets/S/versions/V` from Secret Manager, without the line end that editors add.
 
     `LORAFORM_API_ENDPOINT` (the embedded Vertex AI) replaces Google's address and needs no credentials. ValueError
-    for a malformed name; PermissionError or LookupError say what to grant or create; requests' own errors otherwise.
+    for a malformed name; `Denied` says what to grant, create or mend.
     """
     if not SECRET_NAME.fullmatch(name):
-        raise ValueError(f"not a secret version: {name!r}; write projects/PROJECT/secrets/SECRET/versions/VERSION")
-    local = os.environ.get("LORAFORM_API_ENDPOINT")
+        raise ValueError(f"{name!r} is not a secret version: write projects/P/secrets/S/versions/V")
+    import requests
+
+    local = environ.get("LORAFORM_API_ENDPOINT")
     base = local.rstrip("/") if local else "https://secretmanager.googleapis.com"
     if "://" not in base:
         base = f"http://{base}"
-    response = requests.get(
-        f"{base}/v1/{name}:access", headers={} if local else _authorization(), timeout=TIMEOUT_SECONDS
-    )
-    if response.status_code in (401, 403):
-        raise PermissionError(f"{name}: this account may not read it; grant it roles/secretmanager.secretAccessor")
-    if response.status_code == 404:
-        raise LookupError(f"{name}: no such secret version")
-    response.raise_for_status()
+    headers = {} if local else _authorization()
+    try:
+        response = requests.get(f"{base}/v1/{name}:access", headers=headers, timeout=TIMEOUT_SECONDS)
+    except requests.RequestException as error:
+        raise Denied(f"{name} cannot be read ({type(error).__name__})", "Check the network.") from error
+    if response.status_code != 200:
+        raise Denied(f"{name} cannot be read (HTTP {response.status_code})", REMEDY)
     return base64.b64decode(response.json()["payload"]["data"]).decode("utf-8").rstrip("\r\n")
 
 
 def _authorization() -> dict[str, str]:
     import google.auth
     import google.auth.transport.requests
+    from google.auth.exceptions import GoogleAuthError
 
-    credentials, _ = google.auth.default(scopes=["https://www.googleapis.com/auth/cloud-platform"])
-    credentials.refresh(google.auth.transport.requests.Request())
+    try:
+        credentials, _ = google.auth.default(scopes=["https://www.googleapis.com/auth/cloud-platform"])
+        credentials.refresh(google.auth.transport.requests.Request())
+    except GoogleAuthError as error:
+        raise Denied("No Google credentials are at hand", "Give the job a service account.") from error
     return {"Authorization": f"Bearer {credentials.token}"}

@@ -12,7 +12,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -34,7 +34,7 @@ class Piece:
     generation: int = 0
 
 
-def cache_folder(environ: dict[str, str] | os._Environ[str]) -> Path:
+def cache_folder(environ: Mapping[str, str]) -> Path:
     """Where fetched folders are kept: `LORAFORM_CACHE`, else the user's cache directory."""
     if own := environ.get("LORAFORM_CACHE"):
         return Path(own)
@@ -63,11 +63,19 @@ def storage_client() -> Any:
     return storage.Client(project=project)
 
 
-def fetch_folder(uri: str, cache: Path, *, client: Any = None) -> Path:
+def fetch_folder(
+    uri: str,
+    cache: Path,
+    *,
+    client: Any = None,
+    without: str | None = None,
+    note: Callable[[str], None] = lambda text: None,
+) -> Path:
     """The folder `uri` on this disk: a local folder itself, a gs:// folder as a verified copy under `cache`.
 
-    FileNotFoundError when there is nothing at `uri`, ValueError when an object cannot be stored or does not match
-    its checksum. Safe to kill and to run in several processes at once.
+    `without` names an object that is left out; `note` is told before anything is downloaded. FileNotFoundError when
+    there is nothing at `uri`, ValueError when an object cannot be stored or does not match its checksum. Safe to kill
+    and to run in several processes at once.
     """
     if not uri.startswith("gs://"):
         folder = Path(uri.removeprefix("file://"))
@@ -76,12 +84,13 @@ def fetch_folder(uri: str, cache: Path, *, client: Any = None) -> Path:
         return folder.resolve()
     client = client or storage_client()
     bucket, prefix = split_uri(uri)
-    pieces = list_folder(client, bucket, prefix)
+    pieces = tuple(piece for piece in list_folder(client, bucket, prefix) if piece.name != without)
     if not pieces:
         raise FileNotFoundError(f"no objects under {uri!r}")
     target = cache / "folders" / content_hash(pieces)
     if is_complete(target, pieces):
         return target
+    note(f"downloading {len(pieces)} files from {uri}")
     target.parent.mkdir(parents=True, exist_ok=True)
     _sweep(target.parent)
     incoming = Path(tempfile.mkdtemp(prefix=".incoming-", dir=target.parent))
@@ -138,22 +147,30 @@ def checksum(path: Path) -> str:
 
 
 def upload_folder(folder: Path, uri: str, *, client: Any = None) -> None:
-    """Copy every file of `folder` under `uri`, several at a time. An object that is there already is left alone."""
-    from google.api_core.exceptions import PreconditionFailed
+    """Make every file of `folder` stand under `uri`, several at a time, verified.
 
+    An object that has the content already is left alone, so that nobody who reads it meanwhile loses its generation.
+    """
     client = client or storage_client()
-    bucket_name, prefix = split_uri(uri)
-    bucket = client.bucket(bucket_name)
+    bucket, prefix = split_uri(uri)
 
     def upload(path: Path) -> None:
-        blob = bucket.blob(f"{prefix}/{path.relative_to(folder).as_posix()}".lstrip("/"))
-        try:
-            blob.upload_from_filename(str(path), if_generation_match=0, checksum="crc32c")
-        except PreconditionFailed:
-            return
+        name = f"{prefix}/{path.relative_to(folder).as_posix()}".lstrip("/")
+        _upload(client.bucket(bucket).blob(name), path)
 
     with ThreadPoolExecutor(PARALLEL_DOWNLOADS) as pool:
         list(pool.map(upload, sorted(p for p in folder.rglob("*") if p.is_file())))
+
+
+def _upload(blob: Any, path: Path) -> None:
+    from google.api_core.exceptions import PreconditionFailed
+
+    try:
+        blob.upload_from_filename(str(path), if_generation_match=0, checksum="crc32c")
+    except PreconditionFailed:
+        blob.reload()
+        if blob.crc32c != checksum(path):
+            blob.upload_from_filename(str(path), if_generation_match=blob.generation, checksum="crc32c")
 
 
 def _download(client: Any, bucket: str, prefix: str, piece: Piece, incoming: Path) -> None:

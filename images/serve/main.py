@@ -16,7 +16,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from images.common.base_model import fetch_base, fetch_tokenizer, is_hub_id
+from images.common.base_model import Way, fetch_base, fetch_tokenizer, is_hub_id
 from images.common.storage import cache_folder, fetch_folder
 from images.serve.artifact import has_chat_template, read_artifact
 from images.serve.container import Container, read_container
@@ -57,11 +57,12 @@ def main(argv: list[str]) -> int:
 
 def fetch_all(spec: ServingSpec, container: Container, cache: Path) -> Folders:
     """Artifact, base and tokenizer on this disk, side by side. Errors are those of `images.common`."""
+    way = Way(cache)
     with ThreadPoolExecutor(3) as pool:
         artifact_folder = pool.submit(fetch_folder, container.storage_uri, cache)
         # A full model replaces its base; what it lacks is the tokenizer at most, and the trainer writes one.
-        base_folder = pool.submit(fetch_base, spec.model, cache) if spec.form == "adapter" else None
-        tokenizer = pool.submit(fetch_tokenizer, spec.model, cache)
+        base_folder = pool.submit(fetch_base, spec.model, way) if spec.form == "adapter" else None
+        tokenizer = pool.submit(fetch_tokenizer, spec.model, way)
         artifact = read_artifact(artifact_folder.result(), spec.form)
         base = base_folder.result() if base_folder is not None else artifact.folder
         # Another tokenizer than the base's was saved beside the adapter by the training run.

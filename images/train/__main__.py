@@ -15,7 +15,7 @@ import sys
 import traceback
 from types import FrameType
 
-from images.train.base import is_hub_id
+from images.common.base_model import is_hub_id
 from images.train.failures import Interrupted, SpecInvalid, TrainingFailed, foreseen
 from images.train.progress import Progress
 from images.train.storage import Storage

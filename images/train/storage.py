@@ -1,7 +1,8 @@
 """Objects by address: `gs://bucket/name[#generation]` in Cloud Storage, or a path on this machine.
 
 Both kinds can be created only if absent and replaced only if unchanged, which is all that the lock and the run record
-need. On a local disk the "generation" is the file's modification time in nanoseconds.
+need. On a local disk the "generation" is the file's modification time in nanoseconds. Folders are copied by
+`images.common`; errors of both are told here as failures of a training run.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from images.common.storage import split_uri, storage_client, upload_folder
 from images.train.failures import DiskFull, NotPermitted, StorageFailed
 
 ANY = -1
@@ -57,7 +59,7 @@ class Storage:
             return _read_file(Path(address))
         from google.api_core.exceptions import NotFound
 
-        with _translated(uri):
+        with translated(uri):
             blob = self._blob(address, generation)
             try:
                 content = blob.download_as_bytes()
@@ -75,7 +77,7 @@ class Storage:
             return _write_file(Path(uri), content, expected)
         from google.api_core.exceptions import PreconditionFailed as Refused
 
-        with _translated(uri):
+        with translated(uri):
             blob = self._blob(uri, None)
             blob.metadata = dict(metadata) if metadata else None
             condition = {} if expected == ANY else {"if_generation_match": expected}
@@ -97,45 +99,28 @@ class Storage:
         from google.api_core.exceptions import PreconditionFailed as Refused
 
         condition = {} if expected == ANY else {"if_generation_match": expected}
-        with _translated(uri), contextlib.suppress(NotFound, Refused):
+        with translated(uri), contextlib.suppress(NotFound, Refused):
             self._blob(uri, None).delete(**condition)
-
-    def names(self, folder: str) -> list[tuple[str, int]]:
-        """(relative name, generation) of everything below a `gs://` folder, sorted."""
-        bucket, prefix = split_bucket(folder.rstrip("/") + "/")
-        with _translated(folder):
-            blobs = list(self._google().list_blobs(bucket, prefix=prefix))
-        return sorted((b.name[len(prefix) :], int(b.generation)) for b in blobs if not b.name.endswith("/"))
-
-    def fetch(self, folder: str, names: list[str], into: Path) -> None:
-        """Download `names` below the `gs://` folder to the same relative paths below `into`."""
-        for name in names:
-            target = into / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with _translated(child(folder, name)):
-                self._blob(child(folder, name), None).download_to_filename(str(target))
 
     def upload_folder(self, source: Path, folder: str) -> None:
         """Copy every file below `source` to `folder`, over whatever stands there."""
+        if is_bucket(folder):
+            with translated(folder):
+                upload_folder(source, folder, client=self.google())
+            return
         for path in sorted(p for p in source.rglob("*") if p.is_file()):
-            target = child(folder, path.relative_to(source).as_posix())
-            if is_bucket(folder):
-                with _translated(target):
-                    self._blob(target, None).upload_from_filename(str(path))
-            else:
-                _write_file(Path(target), path.read_bytes(), ANY)
+            _write_file(Path(child(folder, path.relative_to(source).as_posix())), path.read_bytes(), ANY)
+
+    def google(self) -> Any:
+        """The client of Cloud Storage."""
+        if self._client is None:
+            with translated("Cloud Storage"):
+                self._client = storage_client()
+        return self._client
 
     def _blob(self, uri: str, generation: int | None) -> Any:
-        bucket, name = split_bucket(uri)
-        return self._google().bucket(bucket).blob(name, generation=generation)
-
-    def _google(self) -> Any:
-        if self._client is None:
-            from google.cloud import storage
-
-            with _translated("Cloud Storage"):
-                self._client = storage.Client()
-        return self._client
+        bucket, name = split_uri(uri)
+        return self.google().bucket(bucket).blob(name, generation=generation)
 
 
 def split_generation(uri: str) -> tuple[str, int | None]:
@@ -144,12 +129,6 @@ def split_generation(uri: str) -> tuple[str, int | None]:
     if is_bucket(uri) and mark and generation.isdigit():
         return address, int(generation)
     return uri, None
-
-
-def split_bucket(uri: str) -> tuple[str, str]:
-    """`gs://b/a/c` -> (`b`, `a/c`)."""
-    bucket, _, name = uri.removeprefix("gs://").partition("/")
-    return bucket, name
 
 
 def _read_file(path: Path) -> Found | None:
@@ -164,7 +143,7 @@ def _read_file(path: Path) -> Found | None:
 
 def _write_file(path: Path, content: bytes, expected: int) -> int:
     """Write beside, then link or rename into place, so that nobody ever sees half a file."""
-    with _translated(str(path)):
+    with translated(str(path)):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, draft = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
         try:
@@ -186,7 +165,7 @@ def _write_file(path: Path, content: bytes, expected: int) -> int:
 
 
 @contextlib.contextmanager
-def _translated(uri: str) -> Iterator[None]:
+def translated(uri: str) -> Iterator[None]:
     """Google's, the network's and the disk's errors as failures that name cause and remedy."""
     try:
         yield

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from images.common.base_model import MARKER, fetch_base, is_hub_id, mirror_uri
+from images.common.base_model import MARKER, Way, fetch_base, is_hub_id, mirror_uri
 from images.common.storage import storage_client
 from schemas.training_spec import ModelSource
 
@@ -35,6 +35,6 @@ def test_a_complete_mirror_answers_without_the_hub(cloud: str, tmp_path: Path, m
         bucket.blob(f"acme/m/{REVISION}/{name}").upload_from_string("{}")
     source = ModelSource(base="acme/m", revision=REVISION, mirror="gs://mirror-of-models")
 
-    folder = fetch_base(source, tmp_path, client=client)
+    folder = fetch_base(source, Way(tmp_path, lambda: client))
 
     assert (folder / "config.json").is_file()

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from images.common.storage import cache_folder, fetch_folder, list_folder, split_uri, storage_client
+from images.common.storage import cache_folder, fetch_folder, list_folder, split_uri, storage_client, upload_folder
 
 
 @pytest.fixture
@@ -81,6 +81,19 @@ def test_an_object_name_that_leaves_its_folder_is_refused(client: Any, bucket: A
 
     with pytest.raises(ValueError, match="leaves its folder"):
         fetch_folder(f"gs://{bucket.name}/one", tmp_path, client=client)
+
+
+def test_an_upload_replaces_other_content_and_leaves_the_same_alone(client: Any, bucket: Any, tmp_path: Path) -> None:
+    uri = fill(bucket, "out", same="one", other="old")
+    before = bucket.get_blob("out/same").generation
+    for name, content in (("same", "one"), ("other", "new"), ("more", "x")):
+        (tmp_path / name).write_text(content)
+
+    upload_folder(tmp_path, uri, client=client)
+
+    assert bucket.get_blob("out/same").generation == before
+    assert bucket.blob("out/other").download_as_bytes() == b"new"
+    assert bucket.blob("out/more").download_as_bytes() == b"x"
 
 
 def test_a_local_folder_is_used_where_it_lies(tmp_path: Path) -> None:

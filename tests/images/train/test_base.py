@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 import requests
 
-from images.train.base import COMPLETE, is_hub_id, locate
+from images.common.base_model import MARKER
+from images.train.base import locate
 from images.train.failures import ModelNotFound, NotPermitted, SpecInvalid
 from images.train.progress import Progress
-from images.train.secret import read_secret
 from images.train.storage import Storage
 from schemas.training_spec import ModelSource
 
@@ -91,14 +91,6 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
 @pytest.fixture
 def env(tmp_path: Path, hub: Hub) -> dict[str, str]:
     return {"LORAFORM_CACHE": str(tmp_path / "cache"), "HF_ENDPOINT": hub.url}
-
-
-@pytest.mark.parametrize(
-    ("base", "expected"),
-    [("meta-llama/Llama-3.1-8B", True), ("gpt2", True), ("gs://b/base", False), ("./base", False), ("/base", False)],
-)
-def test_a_base_that_is_no_path_and_no_bucket_is_a_hub_id(base: str, expected: bool) -> None:
-    assert is_hub_id(base) is expected
 
 
 def test_a_folder_is_used_where_it_lies(tmp_path: Path, heard: Heard) -> None:
@@ -200,7 +192,7 @@ def test_a_mirror_is_written_once_and_read_from_then_on(
 
     assert len(hub.asked) == asked
     assert sorted(path.name for path in folder.iterdir()) == ["config.json", "model.safetensors"]
-    assert storage.read(f"{bucket}/mirror/acme/tiny/{REVISION}/{COMPLETE}") is not None
+    assert storage.read(f"{bucket}/mirror/acme/tiny/{REVISION}/{MARKER}") is not None
 
 
 def test_a_mirror_that_was_left_half_written_is_not_read(
@@ -213,16 +205,18 @@ def test_a_mirror_that_was_left_half_written_is_not_read(
     assert (folder / "config.json").read_bytes() == FILES["config.json"]
 
 
-def test_a_secret_that_is_not_there_names_the_role(emulator: str) -> None:
+def test_a_secret_that_is_not_there_names_the_role(env: dict[str, str], heard: Heard, emulator: str) -> None:
+    source = ModelSource(base="acme/tiny", revision=REVISION, token_secret="projects/p/secrets/absent/versions/1")
+
     with pytest.raises(NotPermitted, match=r"HTTP 404.*secretmanager\.secretAccessor") as refused:
-        read_secret("projects/p/secrets/absent/versions/1", {"LORAFORM_API_ENDPOINT": emulator})
+        locate(source, Storage(), heard[0], {**env, "LORAFORM_API_ENDPOINT": emulator})
 
     assert refused.value.exit_code == 12
 
 
-def test_what_is_no_secret_version_is_refused() -> None:
+def test_what_is_no_secret_version_is_refused(env: dict[str, str], heard: Heard) -> None:
     with pytest.raises(SpecInvalid, match="is not a secret version"):
-        read_secret("hf_token", {})
+        locate(ModelSource(base="acme/tiny", revision=REVISION, token_secret="hf_token"), Storage(), heard[0], env)
 
 
 def keep_secret(emulator: str, name: str, value: str) -> str:

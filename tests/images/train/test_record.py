@@ -76,7 +76,7 @@ def test_something_else_in_its_place_is_told(tmp_path: Path) -> None:
 def test_a_paged_list_shows_the_metadata(bucket: str, storage: Storage) -> None:
     records.write(storage, f"{bucket}/runs/r.json", a_record())
 
-    listed = next(iter(storage._google().list_blobs(bucket.removeprefix("gs://"))))
+    listed = next(iter(storage.google().list_blobs(bucket.removeprefix("gs://"))))
 
     assert listed.metadata == metadata_of(a_record())
 
