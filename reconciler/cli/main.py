@@ -34,6 +34,9 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "destroy": "Delete everything of it that is live.",
         "pin": "Write the pins of its data and model into its manifest.",
     },
+    "What git tells": {
+        "diff": "Plan between two revisions, with no cloud at all.",
+    },
     "On this machine": {
         "up": "Start the embedded Vertex AI.",
         "down": "Stop it.",

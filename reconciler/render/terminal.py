@@ -38,8 +38,11 @@ class _Line:
     note: str = ""
 
 
-def plan_text(plan: Plan, *, where: str = "") -> Text:
-    """The whole plan. `where` says which tree was planned, such as `main@4be21d`."""
+def plan_text(plan: Plan, *, where: str = "", applies: bool = True) -> Text:
+    """The whole plan. `where` says which tree was planned, such as `main@4be21d`.
+
+    A plan that no apply would make as it is (`applies=False`) has neither an id nor a command to accept it.
+    """
     text = Text()
     if plan.diagnostics:
         text.append_text(diagnostics_text(plan.diagnostics)).append("\n")
@@ -47,7 +50,8 @@ def plan_text(plan: Plan, *, where: str = "") -> Text:
         experiments = {change.address.experiment for change in plan.changes}
         counted = f"{len(experiments)} experiment{'s' * (len(experiments) != 1)}"
         return text.append("in sync", "green").append(f"   {words.clean(plan.target)}: {counted} as git says.\n")
-    _row(text, f"{words.clean(plan.target)}  {words.clean(where)}".rstrip(), f"plan {plan.id}", "bold")
+    named = f"plan {plan.id}" if applies else ""
+    _row(text, f"{words.clean(plan.target)}  {words.clean(where)}".rstrip(), named, "bold")
     for name, changes, follow in _blocks(plan):
         text.append("\n")
         headline = words.headline(changes, follow)
@@ -60,7 +64,7 @@ def plan_text(plan: Plan, *, where: str = "") -> Text:
                 _STYLES.get(line.symbol, ""),
             )
     text.append(f"\n{words.summary(plan)}", "bold")
-    if plan.now:
+    if plan.now and applies:
         text.append(f"   loraform apply --expect {plan.id}")
     return text.append("\n")
 

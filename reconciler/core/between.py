@@ -1,0 +1,65 @@
+"""What going from one tree to another brings about, with no cloud at all.
+
+The world is imagined: it is as the first tree wants it, everything went well, and the second tree is planned on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from reconciler.core.changes import Plan
+from reconciler.core.errors import Diagnostic
+from reconciler.core.forecast import imagine
+from reconciler.core.guardrails import Limits
+from reconciler.core.plan import make_plan
+from reconciler.core.resources import Json, LiveResource, Phase, Resource, Role, Snapshot
+from reconciler.core.table import decide
+from reconciler.core.world import Patience, world_of
+
+_NO_LIMITS = Limits(new_runs=1_000_000, deletes=1_000_000)
+"""A difference is shown whole: whether one apply may do it is for the plan of that apply to say."""
+
+_PASSES = 2 * len(Role)
+"""More than the longest life of an experiment has: each pass brings at least one role further."""
+
+
+def plan_between(
+    before: Iterable[Resource], after: Iterable[Resource], *, target: str, diagnostics: Iterable[Diagnostic] = ()
+) -> Plan:
+    """The plan of `after` on a world that `before` has converged to. Raises LoraformError for a cycle in either."""
+    seen = converged(before)
+    return make_plan(after, seen, now=0.0, target=target, limits=_NO_LIMITS, diagnostics=diagnostics)
+
+
+def converged(desired: Iterable[Resource]) -> Snapshot:
+    """The world that passes over `desired` end in, with the fields that were declared for each thing in it."""
+    resources = tuple(desired)
+    world = world_of(resources, Snapshot(), 0.0, Patience())
+    for _ in range(_PASSES):
+        world = imagine(world, decide(world))
+    things = tuple(
+        replace(item, history=item.address.role is Role.MODEL, declared=_declared(world.desired[item.address]))
+        for items in world.live.values()
+        for item in items
+    )
+    runs = tuple(_ended(resource) for resource in resources if resource.once and resource.stamp in world.records)
+    return Snapshot((*things, *runs), world.records, {})
+
+
+def _ended(resource: Resource) -> LiveResource:
+    """The job of a finished run: it tells a plan what was declared for the run before."""
+    return LiveResource(
+        resource.address,
+        resource.kind,
+        name=f"{resource.address}@{resource.stamp}",
+        stamp=resource.stamp,
+        phase=Phase.READY,
+        attempt_key=resource.attempt_key,
+        history=True,
+        declared=_declared(resource),
+    )
+
+
+def _declared(resource: Resource) -> dict[str, Json]:
+    return {path: field.value for path, field in resource.fields.items()}

@@ -1,0 +1,67 @@
+"""The plan from one tree to another, on an imagined world."""
+
+from __future__ import annotations
+
+from reconciler.core.between import converged, plan_between
+from reconciler.core.changes import Action, FieldChange, Reason
+from reconciler.core.resources import Declared, Role
+from tests.core.builders import deployment, fleet, plan, the
+
+
+def test_a_converged_world_is_in_sync_with_what_made_it() -> None:
+    desired = (*fleet("one"), *fleet("two", 2))
+
+    made = plan(desired, converged(desired))
+
+    assert {change.action for change in made.changes} == {Action.NOOP}
+    assert not made.follow
+
+
+def test_between_equal_trees_there_is_nothing() -> None:
+    made = plan_between(fleet(), fleet(), target="test")
+
+    assert {change.reason for change in made.changes} == {Reason.IN_SYNC, Reason.REUSED}
+
+
+def test_another_training_names_the_fields_that_differ_and_keeps_the_old_model() -> None:
+    made = plan_between(fleet(), fleet(version=2), target="test")
+
+    assert the(made, Role.TRAINING).fields == (FieldChange("adapter.r", 8, 16, "retrain"),)
+    assert [(change.address.role, change.action) for change in made.follow] == [
+        (Role.MODEL, Action.CREATE),
+        (Role.DEPLOYMENT, Action.CREATE),
+        (Role.DEPLOYMENT, Action.UPDATE),
+        (Role.DEPLOYMENT, Action.DELETE),
+    ]
+
+
+def test_a_setting_is_changed_in_place_and_is_no_drift() -> None:
+    before = (*fleet()[:3], deployment(fields={"serving.max_replica_count": Declared(1, "in_place")}))
+    after = (
+        *fleet()[:3],
+        deployment(
+            spec={"max_replica_count": 3, "traffic": 100}, fields={"serving.max_replica_count": Declared(3, "in_place")}
+        ),
+    )
+
+    change = the(plan_between(before, after, target="test"), Role.DEPLOYMENT)
+
+    assert (change.action, change.reason) == (Action.UPDATE, Reason.SETTINGS_CHANGED)
+
+
+def test_what_left_the_tree_is_removed_whatever_the_limits() -> None:
+    before = [resource for number in range(20) for resource in fleet(f"bot-{number}")]
+
+    made = plan_between(before, fleet("bot-0"), target="test")
+
+    removed = {change.address.experiment for change in made.now}
+    assert len(removed) == 19
+    assert {change.reason for change in made.now} == {Reason.REMOVED}
+
+
+def test_experiments_that_share_a_run_converge_too() -> None:
+    desired = (*fleet("one"), *fleet("two"))
+
+    made = plan(desired, converged(desired))
+
+    assert {change.action for change in made.changes} == {Action.NOOP}
