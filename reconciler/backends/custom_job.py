@@ -71,6 +71,7 @@ def desired(subject: Subject) -> Resource:
         body=_body(subject, identity, spec),
         uploads=subject.uploads("model.base", "model.tokenizer", "data.train", "data.eval"),
         once=True,
+        accelerators=run.machine.accelerator_count * run.machine.replica_count,
         lets_finish=run.on_change == "finish",
         protect=subject.experiment.protect,
         source=subject.source,

@@ -71,6 +71,7 @@ def desired(subject: Subject, serving: Serving, model: Resource, endpoint: Resou
         depends_on=(model.address, endpoint.address),
         collides=True,
         born={"traffic": 0},
+        accelerators=serving.machine.accelerator_count * least,
         gate=gate,
         protect=experiment.protect or serving.protect,
         source=subject.source,

@@ -84,6 +84,7 @@ def _limits(project: Project, allow_delete: Collection[str], allow_runs: int) ->
     policy = project.policy
     return Limits(
         new_runs=policy.max_new_runs,
+        new_accelerators=policy.max_new_gpus,
         deletes=policy.max_deletes,
         delete_share=policy.max_delete_percent / 100,
         allow_runs=allow_runs,

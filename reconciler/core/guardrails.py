@@ -14,9 +14,11 @@ class Limits:
     """The policy of the project, and what the person allowed on the command line.
 
     `deletes` is an absolute number, `delete_share` a fraction of all live experiments; the larger of both counts.
+    `allow_runs` training starts are a person's word for their machines as well.
     """
 
     new_runs: int = 5
+    new_accelerators: int | None = None
     deletes: int = 5
     delete_share: float = 0.2
     allow_runs: int = 0
@@ -24,7 +26,7 @@ class Limits:
 
 
 def guard(changes: Iterable[Change], limits: Limits) -> tuple[Change, ...]:
-    """Hold the training starts and the deletions that go beyond the limits; all of them, so that nobody picks for you.
+    """Hold the starts and the deletions that go beyond the limits; all of them, so that nobody picks for you.
 
     A superseded deployment is no deletion in this sense: its successor serves already.
     """
@@ -33,10 +35,14 @@ def guard(changes: Iterable[Change], limits: Limits) -> tuple[Change, ...]:
     losing = {change.address.experiment for change in changes if _removes(change)} - limits.allow_delete
     experiments = {change.address.experiment for change in changes}
     too_many_starts = len(starts) > max(limits.new_runs, limits.allow_runs)
+    taken = sum(_takes(change) for change in changes)
+    too_many_taken = limits.new_accelerators is not None and taken > limits.new_accelerators and not limits.allow_runs
     too_many_losing = len(losing) > max(limits.deletes, int(limits.delete_share * len(experiments)))
     return tuple(
         _hold(change, f"{len(starts)} training starts in one plan: --allow-runs {len(starts)}")
         if too_many_starts and _starts(change)
+        else _hold(change, f"{taken} accelerators taken in one plan: --allow-runs {max(1, len(starts))}")
+        if too_many_taken and _takes(change)
         else _hold(change, f"{len(losing)} experiments lose something: --allow-delete {change.address.experiment}")
         if too_many_losing and _removes(change) and change.address.experiment in losing
         else change
@@ -46,6 +52,10 @@ def guard(changes: Iterable[Change], limits: Limits) -> tuple[Change, ...]:
 
 def _starts(change: Change) -> bool:
     return change.action is Action.CREATE and change.address.role is Role.TRAINING
+
+
+def _takes(change: Change) -> int:
+    return change.after.accelerators if change.action is Action.CREATE and change.after else 0
 
 
 def _removes(change: Change) -> bool:

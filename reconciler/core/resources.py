@@ -146,6 +146,8 @@ class Resource:
     """Its API name follows from its identity: a second create collides instead of making a second object."""
     born: Mapping[str, Json] = field(default_factory=dict)
     """The settings in `spec` that a create cannot give and that start otherwise (`{"traffic": 0}`)."""
+    accelerators: int = 0
+    """GPUs or TPUs that its creation takes at once, over all replicas."""
     gate: Gate | None = None
     protect: bool = False
     source: Source = Source("")

@@ -26,6 +26,18 @@ def test_a_person_may_allow_more_starts() -> None:
     assert len(plan(starting(6), limits=Limits(allow_runs=6)).now) == 6
 
 
+def test_more_accelerators_than_the_limit_hold_what_takes_them() -> None:
+    desired = (training("ant", 1, accelerators=8), training("bee", 2, accelerators=1), training("cow", 3))
+
+    held = plan(desired, limits=Limits(new_accelerators=8))
+    fine = plan(desired, limits=Limits(new_accelerators=9))
+    allowed = plan(desired, limits=Limits(new_accelerators=8, allow_runs=3))
+
+    assert [change.address.experiment for change in held.now] == ["cow"]
+    assert held.changes[0].detail == "9 accelerators taken in one plan: --allow-runs 3"
+    assert len(fine.now) == len(allowed.now) == 3
+
+
 def test_deleting_for_more_experiments_than_the_limit_holds_them() -> None:
     made = plan((), leaving(6))
 
