@@ -6,9 +6,9 @@ import json
 import platform
 import sys
 
-from bench import cli, core, emulator, manifests
+from bench import cli, core, emulator, manifests, plan
 
-ROOMS = {"cli": cli, "core": core, "manifests": manifests, "emulator": emulator}
+ROOMS = {"cli": cli, "core": core, "manifests": manifests, "emulator": emulator, "plan": plan}
 
 
 def main(names: list[str]) -> None:

@@ -6,6 +6,7 @@ import statistics
 import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 Figure = dict[str, Any]
@@ -23,9 +24,9 @@ def summary(name: str, seconds: list[float], **more: Any) -> Figure:
     return {"figure": name, "median_s": round(median, 4), "min_s": round(least, 4), "max_s": round(most, 4), **more}
 
 
-def command(*argv: str) -> Callable[[], object]:
+def command(*argv: str, folder: Path | None = None) -> Callable[[], object]:
     """A whole process, its output thrown away; it must succeed."""
-    return lambda: subprocess.run(argv, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return lambda: subprocess.run(argv, cwd=folder, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def _seconds(run: Callable[[], object]) -> float:
