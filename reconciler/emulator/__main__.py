@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from reconciler.emulator.lifecycle import Options, RefusedError, serve
-from reconciler.emulator.settings import read_programs
+from reconciler.emulator.settings import read_programs, read_stand_ins
 
 
 def main() -> int:
@@ -19,9 +19,12 @@ def main() -> int:
     parser.add_argument("--programs", default="{}", help='{"image": ["program", "word"]} as JSON, or a file of it')
     parser.add_argument("--project", default="loraform-local", help="GOOGLE_CLOUD_PROJECT of what is started")
     parser.add_argument("--jobs-at-once", type=int, default=1, help="custom jobs that run at a time")
+    parser.add_argument("--replicas-at-most", type=int, default=2, help="servers that run of one deployed model")
+    parser.add_argument("--stand-ins", default="{}", help='{"base model": "folder"} as JSON, or a file of it')
     chosen = parser.parse_args()
     try:
         programs = read_programs(chosen.programs)
+        stand_ins = read_stand_ins(chosen.stand_ins)
     except ValueError as error:
         parser.error(str(error))
     options = Options(
@@ -31,6 +34,8 @@ def main() -> int:
         programs=programs,
         project=chosen.project,
         jobs_at_once=max(1, chosen.jobs_at_once),
+        stand_ins=stand_ins,
+        replicas_at_most=max(1, chosen.replicas_at_most),
     )
     try:
         serve(options, lambda line: print(line, flush=True))  # noqa: T201 - this is the program's one line of output

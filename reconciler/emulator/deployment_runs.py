@@ -1,25 +1,17 @@
-"""Makes deployed models serve: starts their programs, waits for health, restarts what crashed, ends what is undeployed.
+"""Makes deployed models serve: when a deployment is up, changed or gone, and how its operations end.
 
-One call of `advance` does what can be done now and never blocks. The first cut runs one replica per deployed model.
+One call of `advance` does what can be done now and never blocks. The single replicas are kept by `replicas`.
 """
 
 from __future__ import annotations
 
-import socket
-from pathlib import Path
-
-from reconciler.emulator import deployments, endpoints, models, operations
-from reconciler.emulator.settings import STUB
+from reconciler.emulator import deployments, endpoints, models, operations, replicas
 from reconciler.emulator.store import BUSY, Row
 from reconciler.emulator.wire.codec import Message, new
 from reconciler.emulator.wire.errors import ApiError, Json, precondition
-from reconciler.emulator.wire.names import last, project_of
-from reconciler.emulator.work.containers import CannotRunError, buckets_in, launch, texts_of, words
+from reconciler.emulator.work.containers import CannotRunError
 from reconciler.emulator.work.logs import tail
 from reconciler.emulator.world import World
-
-DEFAULT_DEADLINE_S = 1800.0
-LONGEST_PAUSE_S = 60.0
 
 
 def advance(world: World) -> bool:
@@ -33,61 +25,24 @@ def advance(world: World) -> bool:
             _keep_up(world, row)
         else:
             _stop(world, row)
-        soon = soon or phase != deployments.SERVING
+        soon = soon or phase != deployments.SERVING or bool(row.extra.get("mutations"))
     return soon
 
 
-def key(row: Row) -> str:
-    """The runner's name for the replica: `endpoints/E/D`."""
-    return f"endpoints/{last(row.parent)}/{last(row.name)}"
-
-
-def ready(world: World, row: Row) -> bool:
-    """Whether its server answers now."""
-    if row.extra["phase"] != deployments.SERVING:
-        return False
-    if row.extra.get("stub"):
-        return True
-    return world.runner.known(key(row)) and world.runner.exit_code(key(row)) is None and world.prober.healthy(key(row))
-
-
-def log_file(world: World, row: Row) -> Path:
-    """Where the output of a deployment goes."""
-    return world.settings.folder / "logs" / "endpoints" / last(row.parent) / f"{last(row.name)}.log"
-
-
-def routes(model: Message, row: Row) -> tuple[str, str]:
-    """(health route, predict route) of a deployment; the defaults are the service's own."""
-    default = f"/v1/endpoints/{last(row.parent)}/deployedModels/{last(row.name)}"
-    spec = model.container_spec
-    return spec.health_route or default, spec.predict_route or f"{default}:predict"
-
-
 def _start(world: World, row: Row) -> None:
-    name = key(row)
     try:
         model = models.find(world, f"{row.extra['model']}@{row.extra['version']}")
-        if not world.runner.known(name):
-            if not world.mounts.show(name, buckets_in(texts_of(model.container_spec))):
-                return
-            row = _launch(world, row, model)
-        if row.extra.get("stub") or world.prober.healthy(name):
-            _serve(world, row, model)
+        if row.extra.get("capped") != replicas.asked(row):
+            row = _save(world, row, capped=replicas.asked(row), stub=replicas.is_stub(world, model))
+            _say_cap(world, row)
+        if not row.extra["stub"]:
+            _look_for_exits(world, row)
+            replicas.keep(world, row, model)
+        if replicas.available(world, row) >= replicas.needed(world, row):
+            _serve(world, row)
             return
-        code = world.runner.exit_code(name)
-        if code is not None:
-            raise precondition(
-                f"Model server exited unexpectedly (status {code}). Model server logs can be found at "
-                f"{log_file(world, row)}. The last lines:\n{tail(log_file(world, row))}"
-            )
-        spec = model.container_spec
-        limit = spec.deployment_timeout.ToTimedelta().total_seconds() or DEFAULT_DEADLINE_S
-        if world.clock() - row.extra["since"] > limit:
-            raise precondition(
-                f"Model server never became ready: {routes(model, row)[0]} did not answer 200 within {limit:g} s. "
-                f"Model server logs can be found at {log_file(world, row)}. The last lines:\n"
-                f"{tail(log_file(world, row))}"
-            )
+        if world.clock() - row.extra["since"] > replicas.deadline(model):
+            raise _never_ready(world, row, model)
     except (ApiError, CannotRunError, OSError) as error:
         failed = error if isinstance(error, ApiError) else precondition(str(error))
         metadata = new("DeployModelOperationMetadata", deployment_stage=deployments.STAGE_FAILED)
@@ -96,8 +51,30 @@ def _start(world: World, row: Row) -> None:
             _save(world, row, phase=deployments.STOPPING, operation="")
 
 
-def _serve(world: World, row: Row, model: Message) -> None:
-    """The server is healthy: the endpoint lists it, the traffic moves, the operation is over."""
+def _look_for_exits(world: World, row: Row) -> None:
+    """Raises FAILED_PRECONDITION when too many servers have ended by themselves for the deployment to succeed."""
+    exited = replicas.exited(world, row)
+    if exited and replicas.wanted(world, row) - len(exited) < replicas.needed(world, row):
+        one, code = exited[0]
+        log = replicas.log_file(world, row, one.number)
+        raise precondition(
+            f"Model server exited unexpectedly (status {code}). Model server logs can be found at {log}. "
+            f"The last lines:\n{tail(log)}"
+        )
+
+
+def _never_ready(world: World, row: Row, model: Message) -> ApiError:
+    one = min(set(range(replicas.wanted(world, row))) - {one.number for one in replicas.ready(world, row)}, default=0)
+    log = replicas.log_file(world, row, one)
+    return precondition(
+        f"Model server never became ready: {replicas.routes(model, row)[0]} did not answer 200 within "
+        f"{replicas.deadline(model):g} s ({replicas.available(world, row)} of {replicas.wanted(world, row)} replicas "
+        f"are ready). Model server logs can be found at {log}. The last lines:\n{tail(log)}"
+    )
+
+
+def _serve(world: World, row: Row) -> None:
+    """Enough servers are healthy: the endpoint lists it, the traffic moves, the operation is over."""
     try:
         endpoint = endpoints.find(world, row.parent)
     except ApiError:
@@ -116,91 +93,75 @@ def _serve(world: World, row: Row, model: Message) -> None:
     metadata = new("DeployModelOperationMetadata", deployment_stage=deployments.STAGE_DONE)
     with world.store.together():
         endpoints.save(world, endpoint)
-        _save(world, row, phase=deployments.SERVING, operation="")
+        _note(world, _save(world, row, phase=deployments.SERVING, operation=""))
         response = new("DeployModelResponse", deployed_model=one)
         operations.succeed(world, row.extra["operation"], response, metadata)
 
 
 def _keep_up(world: World, row: Row) -> None:
-    """Start the server again after a crash, later each time; and after a restart of this process, at once."""
-    name = key(row)
-    if row.extra.get("stub"):
-        return
-    if world.runner.known(name):
-        if world.runner.exit_code(name) is None:
-            if row.extra.get("crashes") and world.prober.healthy(name):
-                _save(world, row, crashes=0)
-            return
-        world.prober.forget(name)
-        if not world.runner.gone(name):
-            return
-        world.runner.forget(name)
-        crashes = row.extra.get("crashes", 0) + 1
-        _save(world, row, crashes=crashes, again_at=world.clock() + min(2.0 ** (crashes - 1), LONGEST_PAUSE_S))
-        return
-    if world.clock() >= row.extra.get("again_at", 0.0):
-        try:
-            model = models.find(world, f"{row.extra['model']}@{row.extra['version']}")
-            if world.mounts.show(name, buckets_in(texts_of(model.container_spec))):
-                _launch(world, row, model)
-        except (ApiError, CannotRunError, OSError):
-            crashes = row.extra.get("crashes", 0) + 1
-            _save(world, row, crashes=crashes, again_at=world.clock() + LONGEST_PAUSE_S)
+    """Start servers again after a crash, and after a restart of this process; end operations that change them."""
+    if row.extra.get("capped") != replicas.asked(row):
+        row = _save(world, row, capped=replicas.asked(row))
+        _say_cap(world, row)
+    message = ""
+    try:
+        model = models.find(world, f"{row.extra['model']}@{row.extra['version']}")
+        if not row.extra.get("stub"):
+            replicas.keep(world, row, model)
+        if row.extra.get("mutations"):
+            row = _settle(world, row, model)
+    except (ApiError, CannotRunError, OSError) as error:  # it is tried again; whoever looks is told
+        message = str(error)
+    _note(world, row, message)
+
+
+def _settle(world: World, row: Row, model: Message) -> Row:
+    """End the operations that have changed the number of replicas, once it is as they wanted it."""
+    settled = replicas.available(world, row) >= replicas.needed(world, row) and not replicas.too_many(world, row)
+    late = world.clock() - row.extra["mutated"] > replicas.deadline(model)
+    if not settled and not late:
+        return row
+    with world.store.together():
+        for name in row.extra["mutations"]:
+            if settled:
+                response = new("MutateDeployedModelResponse", deployed_model=deployments.read(row))
+                operations.succeed(world, name, response)
+            else:
+                operations.fail(world, name, _never_ready(world, row, model))
+        return _save(world, row, mutations=[])
 
 
 def _stop(world: World, row: Row) -> None:
-    name = key(row)
-    world.prober.forget(name)
-    if world.runner.known(name):
-        if world.runner.exit_code(name) is None:
-            world.runner.stop(name, world.settings.grace_s)
-        if not world.runner.gone(name):
-            return
-        world.runner.forget(name)
-    if not world.mounts.give_back(name):
+    if not replicas.end(world, row):
         return
     with world.store.together():
         world.store.drop(deployments.KIND, row.name)
+        for name in row.extra.get("mutations", ()):
+            operations.fail(world, name, precondition("The DeployedModel was undeployed meanwhile."))
         if row.extra["operation"]:
             operations.succeed(world, row.extra["operation"], new("UndeployModelResponse"))
 
 
-def _launch(world: World, row: Row, model: Message) -> Row:
-    """Start the program of a deployment. Raises `CannotRunError` or `OSError`."""
-    spec = model.container_spec
-    argv = words(world.settings, spec.image_uri, spec.command, spec.args)
-    if argv == STUB:
-        return _save(world, row, stub=True)
-    if isinstance(argv, str):
-        raise CannotRunError(f'Image {spec.image_uri} maps to "{argv}", which is for jobs, not for serving.')
-    port = _free_port()
-    health, predict = routes(model, row)
-    own = {
-        "AIP_HTTP_PORT": str(port),
-        "AIP_HEALTH_ROUTE": health,
-        "AIP_PREDICT_ROUTE": predict,
-        "AIP_MODE": "PREDICTION",
-        "AIP_ENDPOINT_ID": last(row.parent),
-        "AIP_DEPLOYED_MODEL_ID": last(row.name),
-        "AIP_MODEL_NAME": last(model.name),
-        "AIP_VERSION_NAME": model.version_id,
-        "AIP_PROJECT_NUMBER": project_of(row.parent),
-        "AIP_STORAGE_URI": model.artifact_uri,
-    }
-    name = key(row)
-    program = launch(
-        world.settings,
-        world.mounts,
-        argv,
-        {variable.name: variable.value for variable in spec.env},
-        own,
-        folder=world.settings.folder / "replicas" / last(row.parent) / last(row.name),
-        log=log_file(world, row),
-        key=name,
-    )
-    world.runner.start(name, program)
-    world.prober.watch(name, f"http://127.0.0.1:{port}{health}")
-    return _save(world, row, port=port)
+def _note(world: World, row: Row, message: str = "") -> Row:
+    """Remember what `DeployedModel.status` shows, when it has changed."""
+    found = replicas.available(world, row)
+    asked, wanted = replicas.asked(row), replicas.wanted(world, row)
+    told = [message] if message else []
+    if wanted < asked:
+        told.append(f"{asked} replicas are asked for; this machine runs at most {wanted} (--replicas-at-most).")
+    if (row.extra.get("available"), row.extra.get("told")) == (found, " ".join(told)):
+        return row
+    return _save(world, row, available=found, told=" ".join(told), noted=world.clock())
+
+
+def _say_cap(world: World, row: Row) -> None:
+    """Tell the deployment's log that there are fewer replicas than were asked for."""
+    asked, wanted = replicas.asked(row), replicas.wanted(world, row)
+    if wanted < asked:
+        log = replicas.log_file(world, row)
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("a", encoding="utf-8") as lines:
+            lines.write(f"{asked} replicas are asked for; this machine runs {wanted} of them (--replicas-at-most).\n")
 
 
 def _save(world: World, row: Row, **changes: object) -> Row:
@@ -208,10 +169,3 @@ def _save(world: World, row: Row, **changes: object) -> Row:
     changed = Row(row.kind, row.name, row.parent, row.body, extra, BUSY)
     world.store.save(changed)
     return changed
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

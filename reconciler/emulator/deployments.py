@@ -88,7 +88,7 @@ def undeploy(world: World, request: Message) -> Message:
 
 
 def mutate(world: World, request: Message) -> Message:
-    """MutateDeployedModel: replica counts and little else; done at once."""
+    """MutateDeployedModel: replica counts and little else; the operation is over when there are as many as wanted."""
     endpoint = endpoints.find(world, request.endpoint)
     asked = request.deployed_model
     found = next((one for one in endpoint.deployed_models if one.id == asked.id), None)
@@ -107,9 +107,14 @@ def mutate(world: World, request: Message) -> Message:
     _check_resources(found)
     with world.store.together():
         endpoints.save(world, endpoint)
-        world.store.save(Row(KIND, row.name, row.parent, found.SerializeToString(), row.extra, BUSY))
-        response = new("MutateDeployedModelResponse", deployed_model=found)
-        return operations.finished(world, endpoint.name, response, new("MutateDeployedModelOperationMetadata"))
+        operation = operations.begin(world, endpoint.name, new("MutateDeployedModelOperationMetadata"))
+        extra = {
+            **row.extra,
+            "mutations": [*row.extra.get("mutations", ()), operation.name],
+            "mutated": world.clock(),
+        }
+        world.store.save(Row(KIND, row.name, row.parent, found.SerializeToString(), extra, BUSY))
+    return operation
 
 
 def read(row: Row) -> Message:

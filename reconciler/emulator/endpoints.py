@@ -55,7 +55,7 @@ def create(world: World, request: Message) -> Message:
 
 def get(world: World, request: Message) -> Message:
     """GetEndpoint."""
-    return find(world, request.name)
+    return _shown(world, find(world, request.name))
 
 
 def find(world: World, name: str) -> Message:
@@ -78,7 +78,7 @@ def list_(world: World, request: Message) -> Message:
     parent = canonical(request.parent)
     found, token = page(
         lambda before: world.store.children(KIND, parent, before=before),
-        _read,
+        lambda row: _shown(world, _read(row)),
         request,
         fields=_FIELDS,
         orders=_ORDERS,
@@ -125,6 +125,17 @@ METHODS: Mapping[str, Method] = {
 
 def _read(row: Row) -> Message:
     return message_class("Endpoint").FromString(row.body)
+
+
+def _shown(world: World, endpoint: Message) -> Message:
+    """With what is only known of it now: how many replicas answer."""
+    for one in endpoint.deployed_models:
+        row = world.store.get("deployment", f"{endpoint.name}/deployedModels/{one.id}")
+        if row is not None and "available" in row.extra:
+            one.status.available_replica_count = row.extra["available"]
+            one.status.message = row.extra["told"]
+            stamp(one.status.last_update_time, row.extra["noted"])
+    return endpoint
 
 
 def _update(world: World, asked: Message, paths: list[str]) -> Message:

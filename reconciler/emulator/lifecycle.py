@@ -12,7 +12,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -53,6 +53,8 @@ class Options:
     programs: Mapping[str, Program]
     project: str
     jobs_at_once: int
+    replicas_at_most: int = 2
+    stand_ins: Mapping[str, str] = field(default_factory=dict)
 
 
 def serve(options: Options, say: Callable[[str], None]) -> None:
@@ -73,6 +75,8 @@ def serve(options: Options, say: Callable[[str], None]) -> None:
                 programs=options.programs,
                 mark=_mark(store),
                 jobs_at_once=options.jobs_at_once,
+                stand_ins=options.stand_ins,
+                replicas_at_most=options.replicas_at_most,
             )
             with open_storage(options.folder / "storage") as storage:
                 asyncio.run(_serve(settings, store, storage, listener, say))

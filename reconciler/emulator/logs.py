@@ -84,12 +84,13 @@ def _of_job(world: World, path: Path) -> Iterator[Json]:
 
 def _of_endpoint(world: World, path: Path) -> Iterator[Json]:
     resource = {"endpoint_id": path.parent.name, "resource_container": world.settings.project}
+    deployed, _, replica = path.stem.partition("-")
     for line in read_lines(path, world.clock()):
         yield {
             "insertId": f"{path.stem}-{line.offset:012d}",
             "logName": f"projects/{world.settings.project}/logs/aiplatform.googleapis.com%2Fprediction_container",
             "resource": {"type": "aiplatform.googleapis.com/Endpoint", "labels": resource},
-            "labels": {"deployed_model_id": path.stem, "replica_id": "0"},
+            "labels": {"deployed_model_id": deployed, "replica_id": replica or "0"},
             "timestamp": _moment(line.time),
             "receiveTimestamp": _moment(line.time),
             **_payload(line.text),

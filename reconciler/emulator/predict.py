@@ -10,7 +10,7 @@ from typing import Any
 
 from google.protobuf.json_format import SerializeToJsonError
 
-from reconciler.emulator import deployment_runs, deployments, endpoints, models
+from reconciler.emulator import deployments, endpoints, models, replicas
 from reconciler.emulator.store import Row
 from reconciler.emulator.wire.codec import Message, to_json
 from reconciler.emulator.wire.errors import ApiError, invalid, precondition
@@ -96,9 +96,8 @@ def _forward(
         "modelVersionId": model.version_id,
         "modelDisplayName": model.display_name,
     }
-    route = deployment_runs.routes(model, row)[1]
-    url = "" if row.extra.get("stub") else f"http://127.0.0.1:{row.extra['port']}{route}"
-    return Forward(url, body, content_type, facts, raw, wrapped, stream)
+    found = () if row.extra.get("stub") else replicas.choose(world, row)
+    return Forward(found, replicas.routes(model, row)[1], body, content_type, facts, raw, wrapped, stream)
 
 
 def _chosen(world: World, endpoint: Message) -> Row:
@@ -114,7 +113,7 @@ def _chosen(world: World, endpoint: Message) -> Row:
     name = max(sorted(shares), key=lambda one: credit[one])
     credit[name] -= sum(shares.values())
     row = world.store.get(deployments.KIND, f"{endpoint.name}/deployedModels/{name}")
-    if row is None or not deployment_runs.ready(world, row):
+    if row is None or not replicas.available(world, row):
         raise ApiError(
             "UNAVAILABLE", f"The DeployedModel {name} of {endpoint.name} is not ready: its server is being started."
         )

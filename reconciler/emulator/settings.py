@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
@@ -17,8 +17,10 @@ Program: TypeAlias = "tuple[str, ...] | str"
 class Settings:
     """`folder` holds everything that is kept; `url` is the server's own address, without a slash at the end.
 
-    `jobs_at_once` custom jobs run at a time, the others wait. `grace_s` is the time between asking a program to end
+    `jobs_at_once` custom jobs run at a time, the others wait. Of a deployed model `replicas_at_most` servers run,
+    however many are asked for. `grace_s` is the time between asking a program to end
     and ending it. `mark` is in the environment of everything that is started, so that leftovers can be recognised.
+    `stand_ins` says which model on this machine is tuned in place of a base model that only the cloud has.
     """
 
     folder: Path
@@ -28,6 +30,8 @@ class Settings:
     mark: str
     jobs_at_once: int = 1
     grace_s: float = 10.0
+    replicas_at_most: int = 2
+    stand_ins: Mapping[str, str] = field(default_factory=dict)
 
     def program(self, image: str) -> Program | None:
         """The program of an image: by its exact name, else without digest and tag."""
@@ -67,3 +71,24 @@ def read_programs(text: str) -> dict[str, Program]:
         else:
             raise ValueError(f'--programs: {image} must map to a list of words, "{HOLD}" or "{STUB}"')
     return programs
+
+
+def read_stand_ins(text: str) -> dict[str, str]:
+    """The `--stand-ins` value: a JSON object of base model name -> folder, or the path of a file that holds one.
+
+    Raises `ValueError` with a way out.
+    """
+    if not text.lstrip().startswith("{"):
+        try:
+            text = Path(text).read_text(encoding="utf-8")
+        except OSError as error:
+            raise ValueError(f"--stand-ins {text}: {error.strerror}; give a JSON file or a JSON object") from None
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"--stand-ins is not JSON: {error}") from None
+    if not isinstance(found, dict) or not all(isinstance(folder, str) and folder for folder in found.values()):
+        raise ValueError(
+            '--stand-ins must map base models to folders, such as {"meta/llama3_1@llama-3.1-8b": "/models/tiny"}'
+        )
+    return found

@@ -5,7 +5,7 @@ Also the kinds of answer that a room can give beside a plain message.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeAlias
@@ -48,14 +48,29 @@ class Runner(Protocol):
         """Drop what is remembered of a program that is gone."""
 
 
-class Prober(Protocol):
-    """Asks health routes until they answer 200. Never blocks."""
+@dataclass(frozen=True, slots=True)
+class Probing:
+    """How often a server that has been healthy is asked, how long it may take, and how many failures in a row count:
+    for taking it out of the turns, and for starting it again.
+    """
 
-    def watch(self, key: str, url: str) -> None:
+    every_s: float = 10.0
+    within_s: float = 10.0
+    sick_after: int = 4
+    hangs_after: int = 4
+
+
+class Prober(Protocol):
+    """Asks health routes, as long as it is told to. Never blocks."""
+
+    def watch(self, key: str, url: str, probing: Probing) -> None:
         """Begin to ask; does nothing when this key is being watched."""
 
     def healthy(self, key: str) -> bool:
-        """Whether a 200 has been seen since `watch`."""
+        """Whether a 200 has been seen since `watch`, and the last answers were no others."""
+
+    def hangs(self, key: str) -> bool:
+        """Whether it was healthy once, and lately has not even taken a connection."""
 
     def forget(self, key: str) -> None:
         """Stop asking."""
@@ -76,14 +91,39 @@ class Mounts(Protocol):
 
 @dataclass(slots=True)
 class Turns:
-    """Whose turn it is at each endpoint: deployed id -> credit (smooth weighted round robin)."""
+    """Whose turn it is at each endpoint: deployed id -> credit (smooth weighted round robin); and the last replica's
+    turn.
+    """
 
     credit: dict[str, dict[str, float]] = field(default_factory=dict)
+    turn: int = 0
+
+
+@dataclass(slots=True)
+class Replica:
+    """One server of a deployed model; `key` is the runner's name for it.
+
+    `busy` requests are being answered by it, `turn` says when it was chosen last. One that is `leaving` takes no more
+    requests and is ended when it is idle, at the latest at `leave_by`.
+    """
+
+    key: str
+    number: int
+    port: int = 0
+    started: float = 0.0
+    was_ready: bool = False
+    ending: bool = False
+    crashes: int = 0
+    again_at: float = 0.0
+    leaving: bool = False
+    leave_by: float = 0.0
+    busy: int = 0
+    turn: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """`clock` gives seconds since 1970."""
+    """`clock` gives seconds since 1970. `replicas`: deployment -> number -> replica."""
 
     store: Store
     clock: Callable[[], float]
@@ -92,6 +132,7 @@ class World:
     settings: Settings
     mounts: Mounts
     turns: Turns = field(default_factory=Turns)
+    replicas: dict[str, dict[int, Replica]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +145,14 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Forward:
-    """Send `body` to a replica and answer with what it says.
+    """Send `body` to `path` at the first of `replicas` that takes the connection, and answer with what it says.
 
-    `url` is empty for a stub, whose answer is the request itself. `facts` are what a prediction answer tells of the
+    There are none for a stub, whose answer is the request itself. `facts` are what a prediction answer tells of the
     deployed model: `deployedModelId`, `model`, `modelVersionId`, `modelDisplayName`.
     """
 
-    url: str
+    replicas: Sequence[Replica]
+    path: str
     body: bytes
     content_type: str
     facts: Mapping[str, str]

@@ -38,6 +38,11 @@ behaviour = sys.argv[1] if len(sys.argv) > 1 else "good"
 print("serving", os.environ["AIP_ENDPOINT_ID"], os.environ["AIP_DEPLOYED_MODEL_ID"], behaviour, flush=True)
 if behaviour == "dies":
     sys.exit("no weights here")
+if behaviour == "only-one":  # of all replicas that are given this file only the first gets healthy
+    try:
+        open(sys.argv[2], "x").close()
+    except FileExistsError:
+        behaviour = "sick"
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -64,6 +69,10 @@ class Handler(BaseHTTPRequestHandler):
             os._exit(3)
         if isinstance(first, dict) and "status" in first:
             return self.reply(first["status"], b"the container says no")
+        if first == "get sick":
+            globals()["behaviour"] = "sick"
+        if first == "go deaf":
+            server.socket.close()
         if first == "slow":
             time.sleep(1.0)
         told = {"instances": asked.get("instances"), "parameters": asked.get("parameters"),
@@ -73,7 +82,11 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, *words):
         pass
 
-ThreadingHTTPServer(("127.0.0.1", int(os.environ["AIP_HTTP_PORT"])), Handler).serve_forever()
+server = ThreadingHTTPServer(("127.0.0.1", int(os.environ["AIP_HTTP_PORT"])), Handler)
+try:
+    server.serve_forever(0.05)
+except (OSError, ValueError):  # the listening socket was closed: alive, and yet not there
+    time.sleep(600)
 """
 
 

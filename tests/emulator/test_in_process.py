@@ -73,7 +73,12 @@ def test_a_prediction_says_where_it_would_go(world: World) -> None:
 
     assert done.done
     assert isinstance(found, Forward)
-    assert (found.url, found.body, found.facts["deployedModelId"]) == ("", b'{"instances": [1]}', "1")
+    assert (found.replicas, found.path, found.body, found.facts["deployedModelId"]) == (
+        (),
+        "/p",
+        b'{"instances": [1]}',
+        "1",
+    )
 
 
 def test_a_method_that_is_not_served_is_unimplemented(world: World) -> None:

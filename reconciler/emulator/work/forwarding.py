@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from reconciler.emulator.wire.errors import HTTP_CODES, ApiError
-from reconciler.emulator.world import Forward
+from reconciler.emulator.world import Forward, Replica
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 _HEADERS = {
@@ -26,22 +26,35 @@ def forwarder(client: httpx.AsyncClient) -> Callable[[Forward, Send], Awaitable[
     """A function that sends one `Forward`, answers with what comes back, and returns the HTTP code."""
 
     async def forward(asked: Forward, send: Send) -> int:
-        if not asked.url:
+        if not asked.replicas:
             answer = asked.body if asked.raw else json.dumps({"predictions": _instances(asked.body)}).encode()
             return await _answer(asked, send, 200, asked.content_type, answer)
-        headers = {"content-type": asked.content_type}
-        try:
-            if asked.stream:
-                async with client.stream("POST", asked.url, content=asked.body, headers=headers) as streamed:
-                    return await _stream(asked, send, streamed)
-            found = await client.post(asked.url, content=asked.body, headers=headers)
-        except httpx.TimeoutException:
-            raise ApiError("DEADLINE_EXCEEDED", "The model server did not answer in time.") from None
-        except httpx.HTTPError as error:
-            raise ApiError("UNAVAILABLE", f"The model server did not answer: {type(error).__name__}.") from None
-        return await _answer(asked, send, found.status_code, found.headers.get("content-type", ""), found.content)
+        for number, replica in enumerate(asked.replicas, 1):
+            replica.busy += 1
+            try:
+                return await _ask(client, asked, replica, send)
+            except httpx.ConnectError:  # it has gone this moment and has heard nothing: the next one answers
+                if number == len(asked.replicas):
+                    raise ApiError("UNAVAILABLE", "The model server takes no connections.") from None
+            except httpx.TimeoutException:
+                raise ApiError("DEADLINE_EXCEEDED", "The model server did not answer in time.") from None
+            except httpx.HTTPError as error:
+                raise ApiError("UNAVAILABLE", f"The model server did not answer: {type(error).__name__}.") from None
+            finally:
+                replica.busy -= 1
+        raise AssertionError("there is a last replica")
 
     return forward
+
+
+async def _ask(client: httpx.AsyncClient, asked: Forward, replica: Replica, send: Send) -> int:
+    url = f"http://127.0.0.1:{replica.port}{asked.path}"
+    headers = {"content-type": asked.content_type}
+    if asked.stream:
+        async with client.stream("POST", url, content=asked.body, headers=headers) as streamed:
+            return await _stream(asked, send, streamed)
+    found = await client.post(url, content=asked.body, headers=headers)
+    return await _answer(asked, send, found.status_code, found.headers.get("content-type", ""), found.content)
 
 
 async def _answer(asked: Forward, send: Send, code: int, content_type: str, body: bytes) -> int:
