@@ -110,6 +110,8 @@ def subject(
     }
     if rows.eval is not None:
         inputs["data.eval"] = Input(rows.eval, rows.eval, rows.eval)
+    if model.tokenizer is not None:
+        inputs["model.tokenizer"] = Input(model.tokenizer, model.tokenizer, model.tokenizer)
     if model.chat_template is not None:
         inputs["model.chat_template"] = Input(model.chat_template, model.chat_template, model.chat_template)
     source = Source("experiments/support-bot.yaml", 1, 1)
