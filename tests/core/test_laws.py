@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.core.changes import Action
@@ -85,7 +85,6 @@ def test_a_converged_world_plans_nothing(desired) -> None:
     assert {change.action for change in made.changes} <= {Action.NOOP}
 
 
-@settings(deadline=None)
 @given(experiments(), snapshots())
 def test_repeated_plan_and_apply_reaches_a_fixed_point(desired, seen) -> None:
     world = world_of(desired, seen, NOW, Patience())
@@ -99,7 +98,6 @@ def test_repeated_plan_and_apply_reaches_a_fixed_point(desired, seen) -> None:
     assert all(change.action in (Action.NOOP, Action.HOLD, Action.WAIT) for change in decide(world))
 
 
-@settings(deadline=None)
 @given(experiments(), snapshots())
 def test_no_pass_ever_starts_a_second_run_of_an_identity(desired, seen) -> None:
     made = plan(desired, seen)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.repo.manifests import load
@@ -73,7 +73,6 @@ def edited(draw: st.DrawFn) -> str:
     return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
 
 
-@settings(max_examples=150, deadline=None)
 @given(edited())
 def test_a_random_edit_of_a_valid_manifest_is_reported_inside_the_file(text: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -88,7 +87,6 @@ def test_a_random_edit_of_a_valid_manifest_is_reported_inside_the_file(text: str
         assert 1 <= item.source.column <= len(lines[item.source.line - 1]) + 1
 
 
-@settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_random_bytes_in_a_valid_manifest_never_raise(data: st.DataObject) -> None:
     raw = bytearray(yaml.safe_dump(document(), sort_keys=False).encode())

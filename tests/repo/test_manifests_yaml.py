@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from reconciler.repo.yaml_nodes import MAX_NODES, scalar
@@ -95,7 +95,6 @@ def test_columns_count_characters_and_not_bytes() -> None:
     assert document.locate(("r",)) == (1, 16)
 
 
-@settings(max_examples=300, deadline=None)
 @given(st.binary(max_size=200))
 @example(b"\xff\xfe")
 @example(b"%YAML 9.9\n---\n")
@@ -136,7 +135,6 @@ SNIPPETS = st.sampled_from(
 )
 
 
-@settings(max_examples=300, deadline=None)
 @given(st.lists(SNIPPETS, max_size=30).map("".join))
 def test_what_is_almost_yaml_gives_plain_values_and_places_inside_the_text(text: str) -> None:
     documents, problems = read(text.encode())
@@ -149,7 +147,6 @@ def test_what_is_almost_yaml_gives_plain_values_and_places_inside_the_text(text:
         json.dumps(document.value, allow_nan=False)
 
 
-@settings(max_examples=300, deadline=None)
 @given(st.text(alphabet="+-.0123456789eExXoOinfINFaNtrue:_", max_size=12))
 def test_a_scalar_is_a_json_value_or_refused(text: str) -> None:
     try:

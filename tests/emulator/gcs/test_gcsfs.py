@@ -121,6 +121,7 @@ def test_datasets_reads_and_writes_a_bucket(
 ) -> None:
     datasets = pytest.importorskip("datasets")
     fsspec = pytest.importorskip("fsspec")
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)  # a bucket is not the hub; other tests forbid the hub
     fsspec.register_implementation("gs", gcsfs.core.GCSFileSystem, clobber=True)
     rows = [{"prompt": "capital of Norway?", "completion": "Oslo"}, {"prompt": "one plus one?", "completion": "two"}]
     files.pipe(f"{bucket.name}/train.jsonl", "".join(json.dumps(row) + "\n" for row in rows).encode())

@@ -7,7 +7,7 @@ import json
 import httpx
 import pytest
 from google.cloud import storage
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 JUNK = st.recursive(
@@ -54,7 +54,6 @@ PATHS = st.sampled_from(
 METHODS = st.sampled_from(["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"])
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(method=METHODS, path=PATHS, params=PARAMETERS, headers=HEADERS, body=BODIES)
 def test_a_request_of_any_kind_is_answered_and_never_by_a_crash(
     raw: httpx.Client, bucket: storage.Bucket, method: str, path: str, params: dict, headers: dict, body: bytes

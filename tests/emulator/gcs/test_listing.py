@@ -9,7 +9,7 @@ import httpx
 import pytest
 from google.api_core.exceptions import NotFound
 from google.cloud import storage
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.emulator.gcs.conftest import Served
@@ -196,7 +196,6 @@ def expected_list(stored: set[str], asked: Asked) -> tuple[list[str], list[str]]
     return items, sorted(prefixes, key=str.encode)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(stored=st.sets(NAME, max_size=12), asked=ASKED)
 @example(stored={"a/", "a/b"}, asked=Asked("", "/", True, "", "", 1))
 @example(stored={"a/b", "a/c"}, asked=Asked("", "/", False, "a/c", "", 1))
