@@ -30,6 +30,10 @@ def deploy(world: World, request: Message) -> Message:
     if not one.model:
         raise required("deployed_model.model")
     model = models.find(world, one.model)
+    if model.container_spec.invoke_route_prefix and not endpoint.dedicated_endpoint_enabled:
+        raise precondition(
+            f"The Model {model.name} has an invokeRoutePrefix: it can be deployed to a dedicated endpoint only."
+        )
     _check_resources(one)
     if one.id and not re.fullmatch(r"[1-9][0-9]{0,9}", one.id):
         raise invalid("deployed_model.id", f"Invalid DeployedModel id {one.id}: 1 to 10 digits, not starting with 0.")

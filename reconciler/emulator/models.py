@@ -272,6 +272,8 @@ def _check(model: Message) -> None:
         route = getattr(spec, field)
         if route and not route.startswith("/"):
             raise invalid(f"model.container_spec.{field}", f"The route {route} must start with a slash.")
+    if spec.invoke_route_prefix not in ("", "/*"):
+        raise invalid("model.container_spec.invoke_route_prefix", 'The only invoke route prefix is "/*".')
     if spec.predict_route and spec.invoke_route_prefix:
         raise invalid(
             "model.container_spec.invoke_route_prefix", "A container has a predict route or an invoke prefix, not both."

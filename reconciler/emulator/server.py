@@ -18,6 +18,7 @@ from reconciler.emulator.control import control
 from reconciler.emulator.wire.codec import new, to_json
 from reconciler.emulator.wire.errors import ApiError, Json
 from reconciler.emulator.wire.plain_routes import match_plain
+from reconciler.emulator.wire.raw_routes import match_raw
 from reconciler.emulator.wire.requests import build, numeric_enums
 from reconciler.emulator.wire.routes import Routes
 from reconciler.emulator.world import Forward, Plain, Wait, World
@@ -110,6 +111,10 @@ def _called(front: Front, scope: Scope) -> _Called | None:
     if match is not None:
         kind = _header(scope, b"content-type")
         return _Called(match.binding.method, match.value, lambda body: build(match, query, body, kind))
+    own = match_raw(scope["method"], raw)
+    if own is not None:
+        kind = _header(scope, b"content-type")
+        return _Called(own.method, own.resource, lambda body: own.request(query, body, kind))
     plain = match_plain(scope["method"], raw)
     if plain is not None:
         return _Called(plain.method, plain.resource, lambda body: plain.request(query, body))

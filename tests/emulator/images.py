@@ -59,6 +59,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers["content-length"]))
+        if behaviour == "any":
+            return self.any(body)
         if self.path != os.environ["AIP_PREDICT_ROUTE"]:
             return self.reply(404, b"no such route")
         if body.startswith(b"raw"):
@@ -79,6 +81,20 @@ class Handler(BaseHTTPRequestHandler):
                 "artifact": os.environ["AIP_STORAGE_URI"], "mode": os.environ["AIP_MODE"], "pid": os.getpid()}
         self.reply(200, json.dumps({"predictions": [told]}).encode())
 
+    def any(self, body):
+        if b'"stream"' not in body:
+            told = {"path": self.path, "body": body.decode(), "kind": self.headers["content-type"]}
+            return self.reply(200, json.dumps(told).encode())
+        self.send_response(200)
+        self.send_header("content-type", "text/event-stream")
+        self.send_header("connection", "close")
+        self.end_headers()
+        for piece in (b"data: {}\\n\\n", b"data: [DONE]\\n\\n"):
+            self.wfile.write(piece)
+            self.wfile.flush()
+            time.sleep(0.05)
+        self.close_connection = True
+
     def log_message(self, *words):
         pass
 
@@ -89,12 +105,40 @@ except (OSError, ValueError):  # the listening socket was closed: alive, and yet
     time.sleep(600)
 """
 
+# Takes the trainer's words, learns nothing, and leaves what it was told where the model should be.
+TUNER = """
+import json, os, sys, urllib.parse, urllib.request
+spec = json.loads(sys.argv[sys.argv.index("--spec") + 1])
+out = sys.argv[sys.argv.index("--out") + 1]
+read = lambda name: [json.loads(line)["messages"] for line in open(spec["data"][name])]
+told = {"spec": spec, "train": read("train"), "eval": read("eval") if "eval" in spec["data"] else []}
+print("LORAFORM " + json.dumps({"event": "step", "time": 1.8e9, "step": 1, "steps": 2, "loss": 2.5}), flush=True)
+print("LORAFORM " + json.dumps({"event": "step", "time": 1.8e9 + 1, "step": 2, "steps": 2, "loss": 1.5}), flush=True)
+print("LORAFORM " + json.dumps({"event": "metrics", "time": 1.8e9 + 2, "eval_loss": 1.25}), flush=True)
+bucket, _, folder = out.removeprefix("gs://").partition("/")
+query = urllib.parse.urlencode({"uploadType": "media", "name": folder + "/told.json"})
+url = os.environ["STORAGE_EMULATOR_HOST"] + "/upload/storage/v1/b/" + bucket + "/o?" + query
+body = json.dumps(told).encode()
+request = urllib.request.Request(url, body, {"content-type": "application/json"}, method="POST")
+urllib.request.urlopen(request, timeout=30).read()
+"""
+
+STAND_INS = {
+    "text-bison@002": "/models/text",
+    "meta/llama3_1@llama-3.1-8b": "/models/llama",
+    "qwen/qwen3@qwen3-4b": "/models/qwen",
+    "gemini-2.5-flash": "/models/gemini",
+}
+
 
 def write_programs(folder: Path) -> Mapping[str, Sequence[str] | str]:
     """Write both programs into `folder`; the `--programs` value that maps `test/*` images to them."""
     (folder / "trainer.py").write_text(TRAINER, encoding="utf-8")
     (folder / "server.py").write_text(SERVER, encoding="utf-8")
+    (folder / "tuner.py").write_text(TUNER, encoding="utf-8")
     return {
+        "loraform/train": [sys.executable, str(folder / "tuner.py")],
+        "loraform/serve": "stub",
         "test/train": [sys.executable, str(folder / "trainer.py")],
         "test/serve": [sys.executable, str(folder / "server.py")],
         "test/absent": [str(folder / "no-such-program")],

@@ -53,18 +53,19 @@ class Violation:
 
 
 class ApiError(Exception):
-    """An answer that is an error: canonical `status`, `message`, and Google's `details`."""
+    """An answer that is an error: canonical `status`, `message`, and Google's `details`.
 
-    def __init__(self, status: str, message: str, violations: tuple[Violation, ...] = ()) -> None:
+    `http_code` follows from the status, but for the few answers of the service in which the two do not fit.
+    """
+
+    def __init__(
+        self, status: str, message: str, violations: tuple[Violation, ...] = (), http_code: int | None = None
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
         self.violations = violations
-
-    @property
-    def http_code(self) -> int:
-        """The HTTP status code."""
-        return HTTP_CODES[self.status]
+        self.http_code = http_code or HTTP_CODES[status]
 
     @property
     def rpc_code(self) -> int:
