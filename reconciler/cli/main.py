@@ -36,6 +36,8 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
     },
     "What git tells": {
         "diff": "Plan between two revisions, with no cloud at all.",
+        "history": "Show the commits of an experiment, and what became of each.",
+        "blame": "Show which commit answers requests right now.",
     },
     "On this machine": {
         "up": "Start the embedded Vertex AI.",

@@ -39,14 +39,19 @@ class AtRevision:
 
 
 @contextmanager
-def read_revision(root: Path, name: str, target: str | None, *, strict: bool) -> Iterator[AtRevision]:
-    """The manifests of a commit, while the `with` block lasts. Asks git and the disk only.
+def read_revision(
+    root: Path, name: str, target: str | None, *, strict: bool, only: str | None = None
+) -> Iterator[AtRevision]:
+    """The manifests of a commit, or `only` those in one file, while the `with` block lasts. Asks git and the disk only.
 
     Errors in them raise `Wrong` if `strict`; else what has an error is taken as absent, and only errors are told of, as
     warnings.
     """
     with open_revision(root, name) as revision:
-        revision.write_manifests()
+        if only is None:
+            revision.write_manifests()
+        else:
+            revision.write([PROJECT_FILE, only])
         if PROJECT_FILE not in revision.files:
             if strict:
                 raise Wrong([_absent(revision)])

@@ -54,7 +54,9 @@ class Revision:
         wanted = self.files if self._links else [name for name in names if name in self.files]
         paths = "".join(f"{self._prefix}{name}\0" for name in sorted(wanted))
         prefix = f"--prefix={self._folder}/"
-        _git(self._top, "checkout-index", "--force", "--quiet", prefix, "-z", "--stdin", index=self._index, typed=paths)
+        ask_git(
+            self._top, "checkout-index", "--force", "--quiet", prefix, "-z", "--stdin", index=self._index, typed=paths
+        )
 
     def write_manifests(self) -> None:
         """Write every YAML file: the project, and whatever it names as manifests."""
@@ -62,7 +64,7 @@ class Revision:
 
     def write_named(self, experiments: Iterable[Experiment]) -> None:
         """Write, or borrow from the working tree where git ignores it, what these experiments name by path."""
-        paths = sorted({path for experiment in experiments for path in _paths_of(experiment)})
+        paths = sorted({path for experiment in experiments for path in paths_of(experiment)})
         held = {path: [name for name in self.files if name == path or name.startswith(f"{path}/")] for path in paths}
         self.write(name for names in held.values() for name in names)
         for path in paths:
@@ -94,9 +96,9 @@ def open_revision(origin: Path, name: str) -> Iterator[Revision]:
     scratch.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=scratch) as made:
         place = Path(made)
-        prefix = _git(origin, "rev-parse", "--show-prefix").rstrip("\n")
-        _git(origin, "read-tree", commit, index=place / "index")
-        listed = _git(origin, "ls-files", "--stage", "-z", index=place / "index").split("\0")
+        prefix = ask_git(origin, "rev-parse", "--show-prefix").rstrip("\n")
+        ask_git(origin, "read-tree", commit, index=place / "index")
+        listed = ask_git(origin, "ls-files", "--stage", "-z", index=place / "index").split("\0")
         entries = [entry.partition("\t") for entry in listed if entry]
         folder = place / "tree"
         (folder / prefix).mkdir(parents=True)
@@ -112,7 +114,15 @@ def open_revision(origin: Path, name: str) -> Iterator[Revision]:
         )
 
 
-def _paths_of(experiment: Experiment) -> Iterator[str]:
+def ask_git(folder: Path, *arguments: str, index: Path | None = None, typed: str = "") -> str:
+    """What git prints. `index` is a file that stands in for its index. Raises LoraformError when git fails."""
+    answer = _run(folder, arguments, {"GIT_INDEX_FILE": str(index)} if index else {}, typed)
+    if answer.returncode != 0:
+        raise LoraformError(f"git {arguments[0]} failed in {folder}: {answer.stderr.strip()}")
+    return answer.stdout
+
+
+def paths_of(experiment: Experiment) -> Iterator[str]:
     """The repository paths that an experiment may mean; a hub id is among them, and names no file."""
     model, rows = experiment.model, experiment.data
     for text in (model.base, model.tokenizer, model.chat_template, rows.train, rows.eval):
@@ -140,13 +150,6 @@ def _borrow(source: Path, place: Path) -> None:
 
 def _is_ignored(root: Path, path: str) -> bool:
     return _run(root, ("check-ignore", "--quiet", "--", path), {}, "").returncode == 0
-
-
-def _git(folder: Path, *arguments: str, index: Path | None = None, typed: str = "") -> str:
-    answer = _run(folder, arguments, {"GIT_INDEX_FILE": str(index)} if index else {}, typed)
-    if answer.returncode != 0:
-        raise LoraformError(f"git {arguments[0]} failed in {folder}: {answer.stderr.strip()}")
-    return answer.stdout
 
 
 def _run(
