@@ -30,9 +30,13 @@ from reconciler.core.resources import (
     Ref,
     Resource,
     Role,
+    Rollout,
     Value,
 )
+from reconciler.core.rollout import STEPPED
 from schemas.effects import Effect
+from schemas.primitives import seconds
+from schemas.serving import Rollout as RolloutBlock
 from schemas.serving import Serving
 
 NAME = "deployment"
@@ -73,9 +77,16 @@ def desired(subject: Subject, serving: Serving, model: Resource, endpoint: Resou
         born={"traffic": 0},
         accelerators=serving.machine.accelerator_count * least,
         gate=gate,
+        rollout=_rollout(serving.rollout),
         protect=experiment.protect or serving.protect,
         source=subject.source,
     )
+
+
+def _rollout(block: RolloutBlock) -> Rollout | None:
+    """None for what needs no plan: everything at once, beside the older one."""
+    rollout = Rollout(tuple(block.steps), float(seconds(block.hold)), block.strategy == "recreate")
+    return None if rollout == Rollout() else rollout
 
 
 def display_name(stamp: str) -> str:
@@ -220,8 +231,15 @@ def _deployed(endpoint: Payload, experiment: str, stamp: str, item: Payload, our
         since=payloads.seconds(item, "create_time"),
         created=payloads.seconds(item, "create_time"),
         etag=payloads.text(endpoint, "etag"),
+        stepped=_stepped(labels.labels_of(endpoint)),
         protect=labels.labels_of(endpoint).get(labels.PROTECT) == labels.YES,
     )
+
+
+def _stepped(own: Mapping[str, str]) -> float:
+    """When the traffic was last stepped; long ago when the label is missing or somebody's own."""
+    text = own.get(STEPPED, "")
+    return float(text) if text.isdecimal() else 0.0
 
 
 def _mutate(deployment: LiveResource, counts: Mapping[str, Json]) -> Call:

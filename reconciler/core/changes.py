@@ -51,6 +51,8 @@ class Reason(StrEnum):
     FAILED = "failed"
     ARTIFACT_MISSING = "artifact missing"
     GATE = "gate"
+    STEP_HELD = "step held"
+    RECREATED = "recreated"
     EXCLUSIVE = "cannot stand beside the old one"
     IN_USE = "in use"
     SUSPENDED = "suspended"

@@ -13,6 +13,7 @@ from reconciler.core.diff import declared_changes, setting_changes
 from reconciler.core.gates import gate_stamp, judge
 from reconciler.core.identity import canonical
 from reconciler.core.resources import Address, LiveResource, Phase, Resource
+from reconciler.core.rollout import due, makes_room, stamps_of, waits_until
 from reconciler.core.world import World
 
 
@@ -22,14 +23,23 @@ def decide_thing(resource: Resource, world: World, decided: Mapping[Address, Cha
     settled = decide_existing(resource, same, world) if same else None
     if settled is not None:
         return [settled, *superseded(resource, settled, world)]
-    return [decide_create(resource, world, decided)]
+    change = decide_create(resource, world, decided)
+    return recreate(change, world) if change.action is Action.CREATE else [change]
+
+
+def recreate(change: Change, world: World) -> list[Change]:
+    """A create, or first the deletion of what has the machines that it needs."""
+    if change.after is None or not (older := makes_room(change.after, world)):
+        return [change]
+    waiting = replace(change, action=Action.WAIT, reason=Reason.RECREATED, detail="nothing answers meanwhile")
+    return [waiting, *(_deleted(change.after, live, Reason.RECREATED) for live in older)]
 
 
 def decide_existing(resource: Resource, same: tuple[LiveResource, ...], world: World) -> Change | None:
     """The row for an object of the desired identity; None when it is as good as absent and may be created."""
     ready = world.ready(resource)
     if ready is not None:
-        return compare(resource, ready)
+        return compare(resource, ready, world)
     live = same[0]
     if live.phase in (Phase.DELETING, Phase.UNKNOWN):
         return wait_or_stuck(live, world, resource)
@@ -38,16 +48,20 @@ def decide_existing(resource: Resource, same: tuple[LiveResource, ...], world: W
     return _change(resource, Action.WAIT, Reason.IN_PROGRESS, live.phase.value, before=live)
 
 
-def compare(resource: Resource, live: LiveResource) -> Change:
-    """A ready object of the desired identity: in sync, or to be updated in place."""
-    fields = setting_changes(resource, live)
-    if not fields:
+def compare(resource: Resource, live: LiveResource, world: World) -> Change:
+    """A ready object of the desired identity: in sync, to be updated in place, or kept at a step of its roll-out."""
+    wanted = due(resource, live, world)
+    fields = setting_changes(wanted, live)
+    if not fields and wanted is resource:
         return _change(resource, Action.NOOP, Reason.IN_SYNC, before=live)
+    if not fields:
+        return _change(resource, Action.WAIT, Reason.STEP_HELD, waits_until(resource, live), before=live)
     drifted = any(
         item.path in live.declared and canonical(live.declared[item.path]) != canonical(item.before) for item in fields
     )
     reason = Reason.DRIFTED if drifted else Reason.SETTINGS_CHANGED
-    return replace(_change(resource, Action.UPDATE, reason, before=live), fields=fields)
+    stamps = stamps_of(wanted, live, world.now)
+    return replace(_change(wanted, Action.UPDATE, reason, before=live), fields=fields, stamps=stamps)
 
 
 def after_failure(resource: Resource, live: LiveResource, tries: int, world: World) -> Change | None:
@@ -112,7 +126,7 @@ def superseded(resource: Resource, settled: Change, world: World) -> list[Change
     if settled.action is not Action.NOOP:
         return []
     return [
-        replace(_change(resource, Action.DELETE, Reason.SUPERSEDED, before=live), after=None)
+        _deleted(resource, live, Reason.SUPERSEDED)
         for live in world.others(resource)
         if not live.history and live.phase is not Phase.DELETING
     ]
@@ -173,7 +187,8 @@ def wait_for_claim(resource: Resource, world: World) -> Change | None:
     claim = world.claims.get(resource.stamp)
     if resource.collides or claim is None or world.now >= claim.at + world.patience.claim:
         return None
-    if any(live.created >= claim.at for live in world.same(resource)):
+    known = world.runs.get(resource.stamp, ()) if resource.once else world.same(resource)
+    if any(live.created >= claim.at for live in known):
         return None
     return _change(resource, Action.WAIT, Reason.CLAIMED, f"by {claim.by}")
 
@@ -183,6 +198,10 @@ def wait_or_stuck(live: LiveResource, world: World, resource: Resource | None = 
     stuck = world.now > live.since + world.patience.stuck
     action, reason = (Action.HOLD, Reason.STUCK) if stuck else (Action.WAIT, Reason.IN_PROGRESS)
     return Change(live.address, live.kind, action, reason, live.phase.value, before=live, after=resource)
+
+
+def _deleted(resource: Resource, live: LiveResource, reason: Reason) -> Change:
+    return replace(_change(resource, Action.DELETE, reason, before=live), after=None)
 
 
 def _unfinished(change: Change) -> bool:

@@ -118,6 +118,18 @@ class Gate:
 
 
 @dataclass(frozen=True, slots=True)
+class Rollout:
+    """How a new deployment takes over from an older one."""
+
+    steps: tuple[int, ...] = (100,)
+    """Shares of the traffic in percent, rising."""
+    hold: float = 0.0
+    """The shortest time between two steps, in seconds."""
+    recreate: bool = False
+    """The older one goes first: no second machine is needed, and nothing answers meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
 class Resource:
     """Something that git wants to exist.
 
@@ -149,6 +161,7 @@ class Resource:
     accelerators: int = 0
     """GPUs or TPUs that its creation takes at once, over all replicas."""
     gate: Gate | None = None
+    rollout: Rollout | None = None
     protect: bool = False
     source: Source = Source("")
 
@@ -186,6 +199,8 @@ class LiveResource:
     """When it entered this phase, in seconds since the epoch."""
     created: float = 0.0
     """When it was created, in seconds since the epoch."""
+    stepped: float = 0.0
+    """When its share of the traffic was last changed, in seconds since the epoch, as far as a label tells."""
     tries: int = 1
     """How many times this was tried under its attempt key, as far as a claim tells."""
     etag: str = ""

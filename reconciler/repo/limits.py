@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 from reconciler.core.errors import Severity
 from schemas.experiment import Experiment
-from schemas.serving import Serving
 
 
 class Limit(NamedTuple):
@@ -24,7 +23,7 @@ class Limit(NamedTuple):
 
 def not_yet(experiment: Experiment) -> Iterator[Limit]:
     """The fields of a valid manifest whose feature this version lacks, beside those that `schemas.rules` refuses."""
-    run, evaluation, serving = experiment.run, experiment.evaluation, experiment.serving
+    run, evaluation = experiment.run, experiment.evaluation
     if len(run.scheduling.strategy) > 1:
         first = run.scheduling.strategy[0]
         message = f"only the first rung of this ladder is used until a later version: {first}"
@@ -35,13 +34,6 @@ def not_yet(experiment: Experiment) -> Iterator[Limit]:
         yield _limit("evaluation.max_samples", "scoring a sample of the rows", "name a smaller file as data.eval")
     if any(rule.confidence is not None for rule in evaluation.gate):
         yield _limit("evaluation.gate", "a bound with a confidence", "leave `confidence` out")
-    if serving is not None and _rolls(serving):
-        yield _limit("serving.rollout", "a roll-out in steps, with a hold, or by recreation")
-
-
-def _rolls(serving: Serving) -> bool:
-    rollout = serving.rollout
-    return (rollout.strategy, rollout.steps, rollout.hold) != ("blue_green", (100,), "0s")
 
 
 def _limit(path: str, what: str, remedy: str = "") -> Limit:

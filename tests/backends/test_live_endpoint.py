@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from reconciler.backends.deployment import linked
 from reconciler.backends.deploys import from_operations
 from reconciler.backends.registry import KINDS
@@ -155,3 +157,11 @@ def endpoint() -> LiveResource:
 
 def claim(stamp: str, at: float) -> Claim:
     return Claim(stamp, DEPLOYMENT, at, "somebody", attempt_key="key")
+
+
+@pytest.mark.parametrize(("label", "stepped"), [("1763700000", 1763700000.0), ("by-hand", 0.0), ("", 0.0)])
+def test_the_time_of_the_last_step_is_read_from_the_endpoint(label: str, stepped: float) -> None:
+    before = payload("endpoint-serving")
+    found = LIVE({**before, "labels": {**before["labels"], "loraform-stepped": label}}, "acme")
+
+    assert {item.stepped for item in found if item.address.role is Role.DEPLOYMENT} == {stepped}

@@ -254,3 +254,17 @@ def test_nothing_that_is_printed_without_a_terminal_has_a_control_code(up: Loraf
     answers = up("plan"), up("apply"), up("status"), up("predict", "bot", "x")
 
     assert all("\x1b" not in answer.stdout + answer.stderr for answer in answers)
+
+
+def test_a_new_version_takes_over_in_steps(up: Loraform, repository: Path) -> None:
+    rollout = {"steps": [25, 100], "hold": "1s"}
+    write_experiment(repository, "bot", serving={"rollout": rollout})
+    up("apply", "--wait")
+
+    write_experiment(repository, "bot", serving={"rollout": rollout, "engine": {"max_model_len": 512}})
+    planned, applied, after = up("plan"), up("apply", "--wait"), up("plan")
+
+    assert "25" in planned.stdout, planned.stdout
+    assert applied.returncode == 0, applied.stdout + applied.stderr
+    assert re.search(r"traffic 0 -> 25(.|\n)*traffic 25 -> 100", applied.stdout), applied.stdout
+    assert after.returncode == 0, after.stdout

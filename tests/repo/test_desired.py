@@ -144,7 +144,6 @@ def test_a_missing_tiny_base_says_how_to_make_it(tmp_path: Path) -> None:
             "not-yet",
             "a bound with a confidence",
         ),
-        ({"serving": {"rollout": {"steps": [10, 100]}}}, "not-yet", "a roll-out in steps"),
     ],
 )
 def test_what_cannot_be_obeyed_is_an_error_with_a_way_out(
