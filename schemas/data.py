@@ -7,9 +7,17 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from schemas.effects import Effect
-from schemas.primitives import Block
+from schemas.primitives import Block, Count, Positive
 
-Format = Literal["messages", "prompt_completion", "instruction", "text"]
+Format = Literal["messages", "prompt_completion", "instruction", "text", "input_output", "chat", "generate_content"]
+MAX_BAD_ROWS = 100
+
+_FORMAT = (
+    "The shape of a row. messages: OpenAI's turns, with tools. prompt_completion: two texts, or two lists of turns. "
+    "instruction: instruction, input, output. text: plain text. Google's: input_output (input_text, output_text), "
+    "chat (messages by author, with a context), generate_content (contents, systemInstruction). By the file's ending: "
+    "JSON lines, .json (an array), .csv or .parquet."
+)
 
 
 class Data(Block):
@@ -23,7 +31,27 @@ class Data(Block):
         min_length=1,
         description="Held-out rows. Another set trains nothing anew, unless the best checkpoint is chosen by it.",
     )
-    format: Annotated[Format, Effect.RETRAIN] = Field("messages", description="The shape of a row.")
+    format: Annotated[Format, Effect.RETRAIN] = Field("messages", description=_FORMAT)
     template: Annotated[str | None, Effect.RETRAIN] = Field(
         None, description="A jinja2 file of the repository that turns a record into messages."
+    )
+    default_context: Annotated[str | None, Effect.RETRAIN] = Field(
+        None, min_length=1, description="`format: chat`: the context of rows that have none of their own."
+    )
+    on_bad_row: Annotated[Literal["fail", "skip"], Effect.RETRAIN] = Field(
+        "fail", description="What a row that cannot be trained on does: end the run, or be left out and reported."
+    )
+    max_bad_rows: Annotated[Count, Effect.RUN] = Field(
+        MAX_BAD_ROWS, description="`on_bad_row: skip` ends the run nevertheless when more rows are bad, in both files."
+    )
+    on_long_row: Annotated[Literal["fail", "drop", "truncate"] | None, Effect.RETRAIN] = Field(
+        None,
+        description="What a row of more than `training.max_length` tokens does: end the run (when left out, unless "
+        "`training.truncation_mode` is given), be left out and reported, or lose its end.",
+    )
+    deduplicate: Annotated[bool, Effect.RETRAIN] = Field(
+        False, description="Learn from a row once, however often it stands in the training rows."
+    )
+    max_rows: Annotated[Positive | None, Effect.RETRAIN] = Field(
+        None, description="Learn from at most so many rows, drawn with `training.seed`."
     )

@@ -51,6 +51,7 @@ _INSTEAD: dict[Path, str] = {
 
 _RULES: tuple[Callable[[Experiment], Iterator[Finding]], ...] = (
     _names,
+    training_rules.data,
     training_rules.method,
     training_rules.quantization,
     serving_rules.adapter,

@@ -33,6 +33,7 @@ class Counts(_Lenient):
     train_tokens: int = 0
     effective_batch: int = 0
     optimizer_steps: int = 0
+    left_out: dict[str, int] = Field(default_factory=dict, description="Rows that were not used, by reason.")
 
 
 class RunRecord(_Lenient):

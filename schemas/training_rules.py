@@ -120,6 +120,33 @@ def training(it: Experiment) -> Iterator[Finding]:
             )
 
 
+def data(it: Experiment) -> Iterator[Finding]:
+    """Keys of `data` that mean something only beside others."""
+    rows, training = it.data, it.training
+    if rows.default_context is not None and rows.format != "chat":
+        yield Finding(
+            ("data", "default_context"),
+            "data-key",
+            f"rows of `format: {rows.format}` have no context",
+            "Write `format: chat`, or delete it.",
+        )
+    if rows.on_bad_row == "fail" and "max_bad_rows" in rows.model_fields_set:
+        yield Finding(
+            ("data", "max_bad_rows"), "data-key", "the first bad row ends the run", "Write `on_bad_row: skip`."
+        )
+    if rows.on_long_row is not None and "max_length" in training and training["max_length"] is None:
+        yield Finding(
+            ("data", "on_long_row"), "data-key", "no row is too long: `training.max_length` is null", "Delete it."
+        )
+    if rows.on_long_row in ("fail", "drop") and "truncation_mode" in training:
+        yield Finding(
+            ("training", "truncation_mode"),
+            "data-key",
+            f"`on_long_row: {rows.on_long_row}` cuts no row",
+            "Delete it, or write `on_long_row: truncate`.",
+        )
+
+
 def bounds(it: Experiment) -> Iterator[Finding]:
     """Numbers that a library would refuse."""
     blocks: list[tuple[tuple[str, ...], Keys]] = [(("adapter",), it.adapter), (("training",), it.training)]

@@ -9,6 +9,12 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from schemas.data import MAX_BAD_ROWS, Format
+
+
+def _absent(value: object) -> bool:
+    return value is None
+
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -28,11 +34,20 @@ class ModelSource(_Strict):
 
 
 class DataSource(_Strict):
-    """Where the rows come from. A `gs://` URI may carry `#<generation>`; that generation is read."""
+    """Where the rows come from. A `gs://` URI may carry `#<generation>`; that generation is read.
+
+    The keys are the manifest's (`schemas/data.py`); those with `exclude_if` are only written when given.
+    """
 
     train: str
     eval: str | None = None
-    format: Literal["messages", "prompt_completion", "instruction", "text"] = "messages"
+    format: Format = "messages"
+    default_context: str | None = Field(None, exclude_if=_absent)
+    on_bad_row: Literal["fail", "skip"] = Field("fail", exclude_if=lambda value: value == "fail")
+    max_bad_rows: int = Field(MAX_BAD_ROWS, exclude_if=lambda value: value == MAX_BAD_ROWS)
+    on_long_row: Literal["fail", "drop", "truncate"] | None = Field(None, exclude_if=_absent)
+    deduplicate: bool = Field(False, exclude_if=lambda value: not value)
+    max_rows: int | None = Field(None, exclude_if=_absent)
 
 
 class Output(_Strict):

@@ -1,18 +1,21 @@
-"""All rows of a run, read, understood and tokenised, or refused together before any training step.
+"""All rows of a run, read, understood, tokenised and chosen, or refused together before any training step.
 
-Every bad row of both files is counted; the first `SHOWN` are told with file, line and reason.
+Every bad row of both files is counted; the first `SHOWN` are told with file, line and reason. Rows that are left out
+because the spec says so are told likewise.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from images.train.failures import DataInvalid
 from images.train.masks import IGNORED, Encoded, encode
 from images.train.progress import Progress
-from images.train.rows import read_examples
+from images.train.rows import Example, extra_fields, read_examples
+from images.train.selection import Pair, deduplicated, drawn, shared
 from images.train.settings import Reading
 from images.train.sources import BadRow, Record, read_records
 from images.train.storage import Storage
@@ -38,6 +41,8 @@ class Rows:
 
     train: tuple[Encoded, ...]
     eval: tuple[Encoded, ...]
+    left_out: dict[str, int] = field(default_factory=dict)
+    """Rows that are not used, by reason: bad, long, cut, duplicate, capped."""
 
     @property
     def tokens(self) -> int:
@@ -59,22 +64,54 @@ def read_files(storage: Storage, data: DataSource) -> Raw:
     return Raw(tuple(train), tuple(held), (*bad, *more), (read, read_too))
 
 
-def prepare(raw: Raw, form: str, tokenizer: Any, stops: Sequence[int], how: Reading, progress: Progress) -> Rows:
-    """Tokenise the records of `raw`, or raise `DataInvalid` after telling every bad row."""
-    train, bad_train = _encoded(raw.train, form, tokenizer, stops, how)
-    held, bad_held = _encoded(raw.eval, form, tokenizer, stops, how)
-    bad = sorted({*raw.bad, *bad_train, *bad_held})
+def prepare(raw: Raw, data: DataSource, tokenizer: Any, stops: Sequence[int], how: Reading, progress: Progress) -> Rows:
+    """Tokenise the records of `raw` and choose among them, or raise `DataInvalid` after telling every bad row."""
+    extra = extra_fields((*raw.train, *raw.eval), data.format, how.text_field)
+    if extra:
+        listed = ", ".join(f"{name} ({count} rows)" for name, count in sorted(extra.items()))
+        progress.note(f"fields that rows of format {data.format} do not have are not learnt: {listed}")
+    train, bad_train = _encoded(raw.train, data, tokenizer, stops, how)
+    held, bad_held = _encoded(raw.eval, data, tokenizer, stops, how)
+    left_out: Counter[str] = Counter()
+    train, long_train = _of_length(train, how)
+    held, long_held = _of_length(held, how)
+    too_long = sorted([*long_train, *long_held])
+    bad = sorted({*raw.bad, *bad_train, *bad_held, *(too_long if how.long == "fail" else ())})
     if bad:
-        for row in bad[:SHOWN]:
-            progress.say("bad_row", file=row.file, line=row.line, reason=row.reason)
-        more = f", and {len(bad) - 1} more" if len(bad) > 1 else ""
-        raise DataInvalid(f"{len(bad)} bad rows: {bad[0]}{more}", "Mend these rows; nothing was trained.")
-    if how.cut and how.max_length is not None:
-        cut = sum(len(row.input_ids) > how.max_length for row in (*train, *held))
-        if cut:
-            progress.note(f"{cut} rows are cut to {how.max_length} tokens, as training.truncation_mode asks")
-        train, held = [_cut(row, how.max_length) for row in train], [_cut(row, how.max_length) for row in held]
-    return Rows(tuple(train), tuple(held))
+        _refuse_or_skip(bad, data, progress)
+        left_out["bad"] = len(bad)
+    if too_long and how.long == "drop":
+        _tell(too_long, progress)
+        progress.note(f"{len(too_long)} rows are too long and left out, as data.on_long_row asks")
+        left_out["long"] = len(too_long)
+    if too_long and how.long == "truncate":
+        said = "data.on_long_row" if data.on_long_row else "training.truncation_mode"
+        progress.note(f"{len(too_long)} rows are cut to {how.max_length} tokens, as {said} asks")
+    for file, rows in (("training", train), ("eval", held)):
+        unlearnt = sum(not _learns(row) for _, row in rows)
+        if unlearnt:
+            progress.note(f"{unlearnt} {file} rows have no answer left after the cut and are left out")
+            left_out["cut"] += unlearnt
+    train, held = [pair for pair in train if _learns(pair[1])], [pair for pair in held if _learns(pair[1])]
+    if data.deduplicate:
+        train, twice = deduplicated(train)
+        if twice:
+            progress.note(f"{twice} training rows stand more than once and are learnt from once")
+            left_out["duplicate"] = twice
+    if data.max_rows is not None and len(train) > data.max_rows:
+        progress.note(f"{data.max_rows} of {len(train)} training rows are drawn with seed {how.seed}")
+        left_out["capped"] = len(train) - data.max_rows
+        train = drawn(train, data.max_rows, how.seed)
+    if not train:
+        raise DataInvalid("No training row is left", "See the notes above; give rows that can be trained on.")
+    both = shared(train, held)
+    if both:
+        (one, other), count = both[0], len(both)
+        progress.note(
+            f"{count} of {len(held)} eval rows stand in the training rows too (the first: {_place(other)} is "
+            f"{_place(one)}): what is measured on them says little about new questions"
+        )
+    return Rows(tuple(row for _, row in train), tuple(row for _, row in held), dict(left_out))
 
 
 def sample(row: Encoded, tokenizer: Any) -> dict[str, str]:
@@ -83,20 +120,65 @@ def sample(row: Encoded, tokenizer: Any) -> dict[str, str]:
     return {"text": tokenizer.decode(list(row.input_ids)), "learnt": tokenizer.decode(learnt)}
 
 
+def _refuse_or_skip(bad: Sequence[BadRow], data: DataSource, progress: Progress) -> None:
+    _tell(bad, progress)
+    more = f", and {len(bad) - 1} more" if len(bad) > 1 else ""
+    said = f"{len(bad)} bad rows: {bad[0]}{more}"
+    if data.on_bad_row == "fail":
+        raise DataInvalid(said, "Mend these rows; nothing was trained.")
+    if len(bad) > data.max_bad_rows:
+        raise DataInvalid(
+            f"{said}. At most {data.max_bad_rows} may be skipped", "Mend these rows, or raise data.max_bad_rows."
+        )
+    progress.note(f"{len(bad)} bad rows are skipped, as data.on_bad_row asks")
+
+
+def _tell(rows: Sequence[BadRow], progress: Progress) -> None:
+    for row in rows[:SHOWN]:
+        progress.say("bad_row", file=row.file, line=row.line, reason=row.reason)
+
+
 def _encoded(
-    records: Sequence[Record], form: str, tokenizer: Any, stops: Sequence[int], how: Reading
-) -> tuple[list[Encoded], list[BadRow]]:
-    has_template = tokenizer.chat_template is not None
-    examples, bad = read_examples(records, form, has_template=has_template, text_field=how.text_field)
+    records: Sequence[Record], data: DataSource, tokenizer: Any, stops: Sequence[int], how: Reading
+) -> tuple[list[Pair], list[BadRow]]:
+    examples, bad = read_examples(
+        records,
+        data.format,
+        has_template=tokenizer.chat_template is not None,
+        text_field=how.text_field,
+        default_context=data.default_context,
+    )
     encoded, refused = encode(examples, tokenizer, stops, answers_only=how.answers_only)
-    bad += refused
-    if how.max_length is not None and not how.cut and not refused:
-        for example, row in zip(examples, encoded, strict=True):
-            if len(row.input_ids) > how.max_length:
-                reason = f"{len(row.input_ids)} tokens are more than training.max_length ({how.max_length})"
-                bad.append(BadRow(example.file, example.line, reason))
-    return encoded, bad
+    return encoded, [*bad, *refused]
 
 
-def _cut(row: Encoded, length: int) -> Encoded:
+def _of_length(pairs: list[Pair], how: Reading) -> tuple[list[Pair], list[BadRow]]:
+    """The rows that fit, and the others, cut among the first if that is wanted, as bad rows."""
+    limit = how.max_length
+    if limit is None:
+        return pairs, []
+    kept, long = [], []
+    for example, row in pairs:
+        if len(row.input_ids) <= limit:
+            kept.append((example, row))
+            continue
+        reason = f"{len(row.input_ids)} tokens are more than training.max_length ({limit})"
+        long.append(BadRow(example.file, example.line, reason))
+        if how.long == "truncate":
+            kept.append((example, _cut(row, limit, how.keep_end)))
+    return kept, long
+
+
+def _cut(row: Encoded, length: int, keep_end: bool) -> Encoded:
+    if keep_end:
+        gone = len(row.input_ids) - length
+        return Encoded(row.input_ids[gone:], row.labels[gone:], max(0, row.prompt - gone), row.answer)
     return Encoded(row.input_ids[:length], row.labels[:length], min(row.prompt, length), row.answer)
+
+
+def _learns(row: Encoded) -> bool:
+    return any(label != IGNORED for label in row.labels)
+
+
+def _place(example: Example) -> str:
+    return f"{example.file}:{example.line}"

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from images.train.rows import Chat, Example, Plain, Refused
-from images.train.sources import BadRow
+from images.train.rows import Chat, Example, Plain
+from images.train.sources import BadRow, Refused
 
 IGNORED = -100
 
@@ -32,9 +32,9 @@ class Encoded:
 
 def encode(
     examples: Iterable[Example], tokenizer: Any, stops: Sequence[int], *, answers_only: bool
-) -> tuple[list[Encoded], list[BadRow]]:
-    """Encode `examples`. `stops` are the ids of the tokens that end a turn; all refused rows are returned."""
-    encoded: list[Encoded] = []
+) -> tuple[list[tuple[Example, Encoded]], list[BadRow]]:
+    """Every example beside its tokens, and all refused rows. `stops` are the ids of the tokens that end a turn."""
+    encoded: list[tuple[Example, Encoded]] = []
     bad: list[BadRow] = []
     marked = has_markers(tokenizer)
     for example in examples:
@@ -47,7 +47,7 @@ def encode(
         except Refused as refused:
             bad.append(BadRow(example.file, example.line, str(refused)))
         else:
-            encoded.append(row)
+            encoded.append((example, row))
     return encoded, bad
 
 

@@ -5,7 +5,8 @@ Every line is `LORAFORM ` followed by one JSON object with sorted keys and witho
 
     phase      phase: data | model | training | evaluation | artifact; begins now
     note       text                                  (a decision or a warning for the reader; anywhere)
-    bad_row    file, line, reason                    (at most 20 of them; the run then fails before any step)
+    bad_row    file, line, reason                    (at most 20 of them; the run fails before any step, unless the spec
+                                                      says to leave such rows out)
     sample     text, learnt                          (a decoded row; what of it counts in the loss)
     start      experiment, identity, attempt, method, device, dtype, threads
     data       train_rows, eval_rows, train_tokens, learnt_tokens, longest_row, sequences (rows after packing),

@@ -1,18 +1,21 @@
 """Records to examples: what each data format wants of a row, and in which words it refuses one.
 
-`messages` and chat-shaped `prompt_completion` and `instruction` rows become turns for the chat template; the others
-become plain text. Knows nothing of tokens (`masks.py`).
+Chats, and question and answer where the base has a chat template, become turns for it; the others become plain text.
+Knows nothing of tokens (`masks.py`).
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from images.train.sources import BadRow, Record
+from images.train.google_rows import authored_turns, content_turns
+from images.train.sources import BadRow, Record, Refused, kind
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
+_NO_TEMPLATE = "the base model's tokenizer has no chat template; give model.chat_template"
 
 Turn = dict[str, Any]
 
@@ -43,23 +46,26 @@ class Example:
     body: Chat | Plain
 
 
-class Refused(Exception):
-    """Why a row cannot be trained on; becomes a `BadRow`."""
-
-
 def read_examples(
-    records: Sequence[Record], form: str, *, has_template: bool, text_field: str = "text"
+    records: Sequence[Record],
+    form: str,
+    *,
+    has_template: bool,
+    text_field: str = "text",
+    default_context: str | None = None,
 ) -> tuple[list[Example], list[BadRow]]:
     """Understand `records` as rows of the data format `form`.
 
     `has_template` tells whether the tokenizer has a chat template: instruction rows use it if so. `text_field` is the
-    key that holds the text of plain text rows.
+    key that holds the text of plain text rows; `default_context` is the system turn of chats without a context.
     """
     examples: list[Example] = []
     bad: list[BadRow] = []
     for record in records:
         try:
             value = record.value
+            if form == "chat" and default_context is not None and value.get("context") is None:
+                value = {**value, "context": default_context}
             body = _text(value, text_field) if form == "text" else _FORMS[form](value, has_template)
         except Refused as refused:
             bad.append(BadRow(record.file, record.line, str(refused)))
@@ -68,13 +74,31 @@ def read_examples(
     return examples, bad
 
 
+def extra_fields(records: Sequence[Record], form: str, text_field: str = "text") -> dict[str, int]:
+    """How many records have fields that rows of `form` do not know, by field."""
+    known = {text_field} if form == "text" else _KEYS[form]
+    return dict(Counter(str(key) for record in records for key in record.value if key not in known))
+
+
 def _messages(row: Mapping[str, Any], has_template: bool) -> Chat:
+    return _chat(_wanted(row, "messages"), "messages", has_template, _tools(row))
+
+
+def _authored(row: Mapping[str, Any], has_template: bool) -> Chat:
+    return _chat(authored_turns(row, _wanted(row, "messages")), "messages", has_template)
+
+
+def _generate_content(row: Mapping[str, Any], has_template: bool) -> Chat:
+    return _chat(content_turns(row, _wanted(row, "contents")), "contents", has_template)
+
+
+def _chat(turns: Any, key: str, has_template: bool, tools: tuple[Any, ...] = ()) -> Chat:
     if not has_template:
-        raise Refused("the base model's tokenizer has no chat template; give model.chat_template")
-    turns = _turns(_wanted(row, "messages"), "messages")
-    if not any(turn["role"] == "assistant" for turn in turns):
-        raise Refused("messages has no assistant turn to learn from")
-    return Chat(turns, _tools(row))
+        raise Refused(_NO_TEMPLATE)
+    found = _turns(turns, key)
+    if not any(turn["role"] == "assistant" for turn in found):
+        raise Refused(f"{key} has no assistant turn to learn from")
+    return Chat(found, tools)
 
 
 def _prompt_completion(row: Mapping[str, Any], has_template: bool) -> Chat | Plain:
@@ -84,7 +108,7 @@ def _prompt_completion(row: Mapping[str, Any], has_template: bool) -> Chat | Pla
     if isinstance(prompt, str) or isinstance(completion, str):
         raise Refused("prompt and completion must both be strings or both be lists of messages")
     if not has_template:
-        raise Refused("the base model's tokenizer has no chat template; give model.chat_template")
+        raise Refused(_NO_TEMPLATE)
     before, after = _turns(prompt, "prompt"), _turns(completion, "completion")
     if not any(turn["role"] == "assistant" for turn in after):
         raise Refused("completion has no assistant turn to learn from")
@@ -95,9 +119,17 @@ def _instruction(row: Mapping[str, Any], has_template: bool) -> Chat | Plain:
     asked, answer = _string(row, "instruction"), _string(row, "output")
     more = row.get("input")
     if more is not None and not isinstance(more, str):
-        raise Refused(f"input must be a string, not {_kind(more)}")
+        raise Refused(f"input must be a string, not {kind(more)}")
     question = f"{_filled(asked, 'instruction')}\n\n{more}" if more else _filled(asked, "instruction")
-    _filled(answer, "output")
+    return _asked(question, _filled(answer, "output"), has_template)
+
+
+def _input_output(row: Mapping[str, Any], has_template: bool) -> Chat | Plain:
+    question = _filled(_string(row, "input_text"), "input_text")
+    return _asked(question, _filled(_string(row, "output_text"), "output_text"), has_template)
+
+
+def _asked(question: str, answer: str, has_template: bool) -> Chat | Plain:
     if has_template:
         return Chat(({"role": "user", "content": question}, {"role": "assistant", "content": answer}))
     return Plain(f"{question}\n\n", answer)
@@ -111,12 +143,26 @@ _FORMS: Mapping[str, Callable[[Mapping[str, Any], bool], Chat | Plain]] = {
     "messages": _messages,
     "prompt_completion": _prompt_completion,
     "instruction": _instruction,
+    "input_output": _input_output,
+    "chat": _authored,
+    "generate_content": _generate_content,
+}
+
+_KEYS: Mapping[str, frozenset[str]] = {
+    "messages": frozenset({"messages", "tools"}),
+    "prompt_completion": frozenset({"prompt", "completion", "tools"}),
+    "instruction": frozenset({"instruction", "input", "output"}),
+    "input_output": frozenset({"input_text", "output_text"}),
+    "chat": frozenset({"context", "messages"}),
+    "generate_content": frozenset({"systemInstruction", "system_instruction", "contents", "tools"}),
 }
 
 _SHAPES = (
     ("messages", frozenset({"messages"})),
     ("prompt_completion", frozenset({"prompt", "completion"})),
     ("instruction", frozenset({"instruction", "output"})),
+    ("input_output", frozenset({"input_text", "output_text"})),
+    ("generate_content", frozenset({"contents"})),
     ("text", frozenset({"text"})),
 )
 
@@ -133,7 +179,7 @@ def _wanted(row: Mapping[str, Any], key: str) -> Any:
 def _string(row: Mapping[str, Any], key: str) -> str:
     value = _wanted(row, key)
     if not isinstance(value, str):
-        raise Refused(f"{key} must be a string, not {_kind(value)}")
+        raise Refused(f"{key} must be a string, not {kind(value)}")
     return value
 
 
@@ -151,10 +197,14 @@ def _turns(value: Any, key: str) -> tuple[Turn, ...]:
 
 def _turn(value: Any, where: str) -> Turn:
     if not isinstance(value, dict):
-        raise Refused(f"{where} must be an object with role and content, not {_kind(value)}")
+        raise Refused(f"{where} must be an object with role and content, not {kind(value)}")
     # Parquet gives every message all keys of the column, null where it has none.
     turn = {key: part for key, part in value.items() if part is not None}
     role = turn.get("role")
+    if role == "model":  # Google's word for it.
+        turn["role"] = role = "assistant"
+    if role is None and "author" in turn:
+        raise Refused(f"{where} has an author and no role: it looks like data.format: chat")
     if role not in ROLES:
         raise Refused(f"{where}.role is {role!r}; it must be one of {', '.join(ROLES)}")
     content = turn.get("content")
@@ -163,7 +213,7 @@ def _turn(value: Any, where: str) -> Turn:
     if content is None and turn.get("tool_calls"):
         turn["content"] = content = ""
     if not isinstance(content, str):
-        raise Refused(f"{where}.content must be a string, not {_kind(content)}")
+        raise Refused(f"{where}.content must be a string, not {kind(content)}")
     if role == "assistant" and not content.strip() and not turn.get("tool_calls"):
         raise Refused(f"{where} is an assistant turn that says nothing")
     return turn
@@ -173,7 +223,11 @@ def _joined(parts: list[Any], where: str) -> str:
     texts = []
     for part in parts:
         if not isinstance(part, dict) or part.get("type", "text") != "text" or not isinstance(part.get("text"), str):
-            raise Refused(f"{where}.content has a part that is not text; only text can be trained on")
+            what = part.get("type") if isinstance(part, dict) else None
+            said = (
+                f"has a part of type {what}" if isinstance(what, str) and what != "text" else "has a part without text"
+            )
+            raise Refused(f"{where}.content {said}: only text can be trained on, no multimodal row")
         texts.append(part["text"])
     return "".join(texts)
 
@@ -192,8 +246,3 @@ def _tools(row: Mapping[str, Any]) -> tuple[Any, ...]:
     if not isinstance(tools, list) or not all(isinstance(tool, dict) for tool in tools):
         raise Refused("tools must be a list of objects")
     return tuple(tools)
-
-
-def _kind(value: object) -> str:
-    names = {list: "an array", str: "a string", bool: "a boolean", int: "a number", float: "a number"}
-    return "null" if value is None else names.get(type(value), "an object")

@@ -82,7 +82,7 @@ def _train(
     words = locate_tokenizer(spec.model, base, storage, progress, env)
     tokenizer = load_tokenizer(words, spec.model, spec.training.get("eos_token"))
     stops = stop_ids(base, tokenizer)
-    rows = prepare(raw, spec.data.format, tokenizer, stops, reading(spec), progress)
+    rows = prepare(raw, spec.data, tokenizer, stops, reading(spec), progress)
     shown = sample(rows.train[0], tokenizer)
     progress.say("sample", **shown)
 
@@ -141,6 +141,7 @@ def _train(
             train_tokens=rows.tokens,
             effective_batch=fitted.effective_batch,
             optimizer_steps=fitted.steps,
+            left_out=rows.left_out,
         ),
         versions=records.versions(),
         started=records.timestamp(started),

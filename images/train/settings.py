@@ -10,7 +10,7 @@ import difflib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from images.train.failures import SpecInvalid
 from images.train.progress import Progress
@@ -41,15 +41,17 @@ class Hardware:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How rows become tokens. `max_length` in tokens, None for no bound; `cut` truncates instead of refusing.
+    """How rows become tokens. `max_length` in tokens, None for no bound; `long` is what becomes of a longer row.
 
-    `text_field` is the key of plain text rows.
+    `text_field` is the key of plain text rows; `seed` draws the rows where not all are learnt from.
     """
 
     answers_only: bool
     max_length: int | None
-    cut: bool
+    long: Literal["fail", "drop", "truncate"] = "fail"
+    keep_end: bool = False
     text_field: str = "text"
+    seed: int = 42
 
 
 def look_at_hardware(env: Mapping[str, str]) -> Hardware:
@@ -75,7 +77,14 @@ def reading(spec: TrainingSpec) -> Reading:
         raise SpecInvalid(f"training.max_length is {length!r}", "It must be a whole number of tokens, or null.")
     if given.get("dataset_kwargs"):
         raise SpecInvalid("training.dataset_kwargs has no meaning here", "Remove it: rows are prepared by Loraform.")
-    return Reading(answers_only, length, "truncation_mode" in given, str(given.get("dataset_text_field", "text")))
+    return Reading(
+        answers_only,
+        length,
+        spec.data.on_long_row or ("truncate" if "truncation_mode" in given else "fail"),
+        given.get("truncation_mode") == "keep_end",
+        str(given.get("dataset_text_field", "text")),
+        int(given.get("seed", 42)),
+    )
 
 
 def sft_config(spec: TrainingSpec, hardware: Hardware, output_dir: str, steps: int, progress: Progress) -> Any:

@@ -31,6 +31,10 @@ class BadRow:
         return f"{self.file}:{self.line}: {self.reason}"
 
 
+class Refused(Exception):
+    """Why a row cannot be trained on; becomes a `BadRow`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """One JSON object of a data file and where it stands."""
@@ -90,7 +94,7 @@ def _object(line: bytes) -> dict[str, Any] | str:
         return f"not JSON: {error.msg} at column {error.colno}"
     except RecursionError:
         return "nested too deeply"
-    return value if isinstance(value, dict) else f"a JSON object is wanted, not {_kind(value)}"
+    return value if isinstance(value, dict) else f"a JSON object is wanted, not {kind(value)}"
 
 
 def _json(content: bytes) -> Iterator[tuple[int, dict[str, Any] | str]]:
@@ -103,10 +107,10 @@ def _json(content: bytes) -> Iterator[tuple[int, dict[str, Any] | str]]:
         yield error.lineno, f"not JSON: {error.msg} at column {error.colno} (one object per line is `.jsonl`)"
         return
     if not isinstance(rows, list):
-        yield 1, f"a JSON array of objects is wanted, not {_kind(rows)}"
+        yield 1, f"a JSON array of objects is wanted, not {kind(rows)}"
         return
     for number, row in enumerate(rows, 1):
-        yield number, row if isinstance(row, dict) else f"a JSON object is wanted, not {_kind(row)}"
+        yield number, row if isinstance(row, dict) else f"a JSON object is wanted, not {kind(row)}"
 
 
 def _csv(content: bytes) -> Iterator[tuple[int, dict[str, Any] | str]]:
@@ -135,6 +139,7 @@ def _parquet(content: bytes) -> Iterator[tuple[int, dict[str, Any] | str]]:
     yield from enumerate(rows, 1)
 
 
-def _kind(value: object) -> str:
+def kind(value: object) -> str:
+    """What a value is in JSON's words."""
     names = {list: "an array", str: "a string", bool: "a boolean", int: "a number", float: "a number"}
     return "null" if value is None else names.get(type(value), "an object")

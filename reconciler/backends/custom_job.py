@@ -93,6 +93,7 @@ def training_identity(subject: Subject) -> str:
 def training_spec(subject: Subject, identity: str) -> TrainingSpec:
     """What the trainer is told; commit and plan are filled in when the job is created."""
     experiment, target = subject.experiment, subject.target
+    rows = experiment.data
     return TrainingSpec(
         fleet=target.fleet,
         experiment=experiment.name,
@@ -103,8 +104,14 @@ def training_spec(subject: Subject, identity: str) -> TrainingSpec:
         model=subject.model_source(),
         data=DataSource(
             train=subject.uri("data.train"),
-            eval=subject.uri("data.eval") if experiment.data.eval is not None else None,
-            format=experiment.data.format,
+            eval=subject.uri("data.eval") if rows.eval is not None else None,
+            format=rows.format,
+            default_context=rows.default_context,
+            on_bad_row=rows.on_bad_row,
+            max_bad_rows=rows.max_bad_rows,
+            on_long_row=rows.on_long_row,
+            deduplicate=rows.deduplicate,
+            max_rows=rows.max_rows,
         ),
         adapter=dict(experiment.adapter),
         quantization=dict(experiment.effective_quantization),

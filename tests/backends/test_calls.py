@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -149,6 +150,19 @@ def test_the_trainer_can_read_its_argument() -> None:
         "bnb_4bit_use_double_quant": True,
     }
     assert spec.data.eval == "gs://acme-llm/support/eval.jsonl#1763600000000001"
+
+
+def test_the_trainer_is_told_of_the_keys_about_rows_that_are_given_and_of_no_others() -> None:
+    given = {"format": "chat", "default_context": "A dog.", "on_bad_row": "skip", "max_rows": 9, "deduplicate": True}
+    told = []
+    for data in ({}, given):
+        resource = resources({"data": data})[Role.TRAINING]
+        (call,) = KINDS["custom_job"].create(change(Action.CREATE, resource), scene())
+        told.append(json.loads(body(call)["job_spec"]["worker_pool_specs"][0]["container_spec"]["args"][1])["data"])
+
+    without, with_them = told
+    assert set(without) == {"train", "eval", "format"}
+    assert with_them == {**without, **given}
 
 
 def test_the_server_can_read_its_argument() -> None:

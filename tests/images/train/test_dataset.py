@@ -16,16 +16,22 @@ from schemas.training_spec import DataSource
 Heard = tuple[Progress, Callable[[], list[dict[str, Any]]]]
 Write = Callable[..., Path]
 
-ALL = Reading(answers_only=True, max_length=64, cut=False)
+ALL = Reading(answers_only=True, max_length=64)
 
 
 def chat(question: str = "Where?", answer: str = "Here.") -> dict[str, Any]:
     return {"messages": [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]}
 
 
-def prepared(tokenizer: Any, progress: Progress, train: Path, held: Path | None = None, how: Reading = ALL) -> Rows:
-    raw = read_files(Storage(), DataSource(train=str(train), eval=str(held) if held else None))
-    return prepare(raw, "messages", tokenizer, [tokenizer.eos_token_id], how, progress)
+def prepared(
+    tokenizer: Any, progress: Progress, train: Path, held: Path | None = None, how: Reading = ALL, **keys: Any
+) -> Rows:
+    data = DataSource(train=str(train), eval=str(held) if held else None, **keys)
+    return prepare(read_files(Storage(), data), data, tokenizer, [tokenizer.eos_token_id], how, progress)
+
+
+def notes(heard: Heard) -> list[str]:
+    return [event["text"] for event in heard[1]() if event["event"] == "note"]
 
 
 def test_all_bad_rows_of_both_files_are_told_at_once(
@@ -69,7 +75,7 @@ def test_rows_are_cut_when_the_manifest_says_how(
 ) -> None:
     train = write_rows([chat(), chat("Where?", "Here. " * 40)])
 
-    rows = prepared(make_tokenizer(), heard[0], train, how=Reading(answers_only=True, max_length=64, cut=True))
+    rows = prepared(make_tokenizer(), heard[0], train, how=Reading(answers_only=True, max_length=64, long="truncate"))
 
     assert rows.longest == 64
     assert heard[1]()[-1]["text"] == "1 rows are cut to 64 tokens, as training.truncation_mode asks"
@@ -78,7 +84,7 @@ def test_rows_are_cut_when_the_manifest_says_how(
 def test_no_bound_takes_every_length(make_tokenizer: Callable[..., Any], heard: Heard, write_rows: Write) -> None:
     train = write_rows([chat("Where? " * 40)])
 
-    rows = prepared(make_tokenizer(), heard[0], train, how=Reading(answers_only=True, max_length=None, cut=False))
+    rows = prepared(make_tokenizer(), heard[0], train, how=Reading(answers_only=True, max_length=None))
 
     assert rows.longest > 64
     assert rows.tokens == rows.longest
@@ -93,3 +99,111 @@ def test_the_sample_shows_what_counts(make_tokenizer: Callable[..., Any], heard:
         "text": "<|begin|><|user|>Where?<|end|><|assistant|>Here.<|end|>",
         "learnt": "Here.<|end|>",
     }
+
+
+def test_bad_rows_are_skipped_and_told_when_the_manifest_says_so(
+    make_tokenizer: Callable[..., Any], heard: Heard, write_rows: Write
+) -> None:
+    train = write_rows([chat(), "{", chat("Who?")])
+
+    rows = prepared(make_tokenizer(), heard[0], train, on_bad_row="skip")
+
+    assert (len(rows.train), rows.left_out) == (2, {"bad": 1})
+    assert [(e["file"], e["line"]) for e in heard[1]() if e["event"] == "bad_row"] == [("train.jsonl", 2)]
+    assert notes(heard) == ["1 bad rows are skipped, as data.on_bad_row asks"]
+
+
+def test_too_many_bad_rows_are_not_skipped(make_tokenizer: Callable[..., Any], heard: Heard, write_rows: Write) -> None:
+    train = write_rows([chat(), "{", "{"])
+
+    with pytest.raises(DataInvalid, match=r"2 bad rows: .* At most 1 may be skipped. .* raise data\.max_bad_rows"):
+        prepared(make_tokenizer(), heard[0], train, on_bad_row="skip", max_bad_rows=1)
+
+
+def test_nothing_is_trained_when_every_row_was_skipped(
+    make_tokenizer: Callable[..., Any], heard: Heard, write_rows: Write
+) -> None:
+    with pytest.raises(DataInvalid, match="No training row is left"):
+        prepared(make_tokenizer(), heard[0], write_rows(["{"]), on_bad_row="skip")
+
+
+def test_long_rows_are_dropped_and_told_when_the_manifest_says_so(
+    make_tokenizer: Callable[..., Any], heard: Heard, write_rows: Write
+) -> None:
+    train = write_rows([chat(), chat("Where? " * 40)])
+
+    rows = prepared(make_tokenizer(), heard[0], train, how=Reading(answers_only=True, max_length=64, long="drop"))
+
+    assert (len(rows.train), rows.left_out) == (1, {"long": 1})
+    (told,) = [event for event in heard[1]() if event["event"] == "bad_row"]
+    assert told["line"] == 2
+    assert told["reason"].endswith("tokens are more than training.max_length (64)")
+
+
+def test_a_cut_row_without_an_answer_is_left_out(
+    make_tokenizer: Callable[..., Any], heard: Heard, write_rows: Write
+) -> None:
+    train = write_rows([chat(), chat("Where? " * 40)])
+
+    rows = prepared(make_tokenizer(), heard[0], train, how=Reading(answers_only=True, max_length=64, long="truncate"))
+
+    assert (len(rows.train), rows.left_out) == (1, {"cut": 1})
+
+
+def test_the_end_is_kept_where_trl_s_key_says_so(
+    make_tokenizer: Callable[..., Any], heard: Heard, write_rows: Write
+) -> None:
+    how = Reading(answers_only=True, max_length=8, long="truncate", keep_end=True)
+    tokenizer = make_tokenizer()
+
+    rows = prepared(tokenizer, heard[0], write_rows([chat("Where? " * 40)]), how=how)
+
+    assert sample(rows.train[0], tokenizer)["learnt"] == "Here.<|end|>"
+
+
+def test_a_row_is_learnt_once_and_repetitions_are_counted(
+    make_tokenizer: Callable[..., Any], heard: Heard, write_rows: Write
+) -> None:
+    train = write_rows([chat(), chat("Who?"), chat()])
+
+    rows = prepared(make_tokenizer(), heard[0], train, deduplicate=True)
+
+    assert (len(rows.train), rows.left_out) == (2, {"duplicate": 1})
+
+
+def test_the_same_rows_are_drawn_with_the_same_seed(
+    make_tokenizer: Callable[..., Any], heard: Heard, write_rows: Write
+) -> None:
+    train = write_rows([chat(f"Number {number}?") for number in range(20)])
+    tokenizer = make_tokenizer()
+
+    def draw(seed: int) -> tuple[Any, ...]:
+        return prepared(tokenizer, heard[0], train, how=Reading(True, 64, seed=seed), max_rows=5).train
+
+    assert len(draw(1)) == 5
+    assert draw(1) == draw(1) != draw(2)
+
+
+def test_eval_rows_that_were_learnt_are_told(
+    make_tokenizer: Callable[..., Any], heard: Heard, write_rows: Write
+) -> None:
+    train = write_rows([chat("Who?"), chat()])
+    held = write_rows([chat("When?"), chat()], "eval.jsonl")
+
+    prepared(make_tokenizer(), heard[0], train, held)
+
+    assert notes(heard)[0].startswith(
+        "1 of 2 eval rows stand in the training rows too (the first: eval.jsonl:2 is train.jsonl:2)"
+    )
+
+
+def test_fields_that_are_not_learnt_get_one_line(
+    make_tokenizer: Callable[..., Any], heard: Heard, write_rows: Write
+) -> None:
+    train = write_rows([{**chat(), "id": 1}, {**chat(), "id": 2, "source": "web"}])
+
+    prepared(make_tokenizer(), heard[0], train)
+
+    assert notes(heard) == [
+        "fields that rows of format messages do not have are not learnt: id (2 rows), source (1 rows)"
+    ]

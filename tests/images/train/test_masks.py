@@ -20,7 +20,7 @@ Make = Callable[..., Any]
 def encoded(tokenizer: Any, body: Chat | Plain, *, answers_only: bool = True) -> Encoded:
     rows, bad = encode([Example("t", 1, body)], tokenizer, [tokenizer.eos_token_id], answers_only=answers_only)
     assert bad == []
-    return rows[0]
+    return rows[0][1]
 
 
 def refusal(tokenizer: Any, body: Chat | Plain) -> str:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from images.train.rows import Chat, Plain, read_examples
+from images.train.rows import Chat, Plain, extra_fields, read_examples
 from images.train.sources import Record
 
 USER, ASSISTANT = {"role": "user", "content": "Hi?"}, {"role": "assistant", "content": "Hi."}
@@ -81,9 +81,82 @@ def test_text_may_have_another_name() -> None:
     assert (examples[0].body, bad) == (Plain("", "words"), [])
 
 
+def test_google_s_input_and_output_are_a_question_and_its_answer() -> None:
+    row = {"input_text": "Where?", "output_text": "Here."}
+
+    chat = Chat(({"role": "user", "content": "Where?"}, {"role": "assistant", "content": "Here."}))
+    assert understood(row, "input_output") == chat
+    assert understood(row, "input_output", has_template=False) == Plain("Where?\n\n", "Here.")
+
+
+AUTHORED = [{"author": "user", "content": "Hi?"}, {"author": "assistant", "content": "Hi."}]
+
+
+@pytest.mark.parametrize(("context", "system"), [("A dog.", "A dog."), (None, "A cat."), ("", None)])
+def test_a_chat_s_context_comes_before_the_default_one(context: str | None, system: str | None) -> None:
+    row = {"context": context, "messages": AUTHORED}
+
+    examples, bad = read_examples([Record("t", 1, row)], "chat", has_template=True, default_context="A cat.")
+
+    assert bad == []
+    assert isinstance(examples[0].body, Chat)
+    assert examples[0].body.turns == (
+        *([{"role": "system", "content": system}] if system else []),
+        USER,
+        ASSISTANT,
+    )
+
+
+@pytest.mark.parametrize("role", ["model", "assistant"])
+@pytest.mark.parametrize("key", ["systemInstruction", "system_instruction"])
+def test_generate_content_becomes_turns(role: str, key: str) -> None:
+    row = {
+        key: {"parts": [{"text": "Be"}, {"text": " brief."}]},
+        "contents": [{"parts": [{"text": "Hi?"}]}, {"role": role, "parts": [{"text": "Hi.", "fileData": None}]}],
+    }
+
+    body = understood(row, "generate_content")
+
+    assert body == Chat(({"role": "system", "content": "Be brief."}, USER, ASSISTANT))
+
+
+def test_a_model_s_turn_is_an_assistant_s() -> None:
+    assert understood({"messages": [USER, {"role": "model", "content": "Hi."}]}, "messages") == Chat((USER, ASSISTANT))
+
+
+@pytest.mark.parametrize(
+    ("row", "form", "known"),
+    [
+        ({"messages": [], "tools": [], "id": 1}, "messages", {"id": 1}),
+        ({"input_text": "a", "output_text": "b"}, "input_output", {}),
+        ({"text": "a", "title": "b"}, "text", {"title": 1}),
+    ],
+)
+def test_fields_that_a_format_does_not_know_are_counted(row: dict[str, Any], form: str, known: dict[str, int]) -> None:
+    assert extra_fields([Record("t", 1, row)], form) == known
+
+
+def content(part: Any) -> dict[str, Any]:
+    return {"contents": [{"role": "user", "parts": [part]}]}
+
+
 @pytest.mark.parametrize(
     ("row", "form", "reason"),
     [
+        ({"input_text": "a", "output_text": "b"}, "messages", "looks like data.format: input_output"),
+        ({"input_text": "a", "output_text": " "}, "input_output", "output_text is empty"),
+        ({"messages": AUTHORED}, "messages", "it looks like data.format: chat"),
+        ({"messages": [USER, ASSISTANT]}, "chat", "messages[0] has no author"),
+        ({"messages": AUTHORED, "context": 3}, "chat", "context must be a string, not a number"),
+        ({"messages": "hi"}, "chat", "messages must be a list"),
+        (content({"text": "Hi?"}), "generate_content", "contents has no assistant turn to learn from"),
+        (content({"text": "Hi?"}), "messages", "looks like data.format: generate_content"),
+        (content({"fileData": {}}), "generate_content", "contents[0].parts[0] has fileData: the row is multimodal"),
+        (content({"functionCall": {}}), "generate_content", "is about a function; write rows with tools as"),
+        (content({"text": "hm", "thought": True}), "generate_content", "is a thought"),
+        (content("Hi?"), "generate_content", "only text can be trained on"),
+        ({"contents": [{"role": "user"}]}, "generate_content", "contents[0] must be an object with a list of parts"),
+        ({"contents": [], "tools": [{}]}, "generate_content", "tools in a GenerateContent row"),
         ({"message": []}, "messages", "has no messages (its keys are message)"),
         ({"prompt": "a", "completion": "b"}, "messages", "looks like data.format: prompt_completion"),
         ({"messages": []}, "messages", "messages must be a list with at least one message"),
@@ -103,7 +176,7 @@ def test_text_may_have_another_name() -> None:
         (
             {"messages": [{"role": "user", "content": [{"type": "image_url"}]}, ASSISTANT]},
             "messages",
-            "only text can be trained on",
+            "has a part of type image_url: only text can be trained on, no multimodal row",
         ),
         ({"messages": [USER, ASSISTANT], "tools": "no"}, "messages", "tools is a string that is not JSON"),
         ({"prompt": "a", "completion": [ASSISTANT]}, "prompt_completion", "must both be strings or both be lists"),

@@ -87,6 +87,19 @@ def test_a_setting_that_cannot_be_obeyed_is_named(
     assert refused.value.exit_code == 2
 
 
+@pytest.mark.parametrize(
+    ("training", "data", "long"),
+    [
+        ({}, {}, "fail"),
+        ({"truncation_mode": "keep_start"}, {}, "truncate"),
+        ({}, {"on_long_row": "drop"}, "drop"),
+        ({}, {"on_long_row": "truncate"}, "truncate"),
+    ],
+)
+def test_what_becomes_of_long_rows(training: dict[str, Any], data: dict[str, Any], long: str) -> None:
+    assert reading(a_spec(training=training, data={"train": "./t", **data})).long == long
+
+
 def test_a_lora_adapter_goes_into_all_linear_layers() -> None:
     assert lora_config(a_spec()).target_modules == "all-linear"
     assert lora_config(a_spec(adapter={"target_modules": None})).target_modules == "all-linear"

@@ -1,0 +1,34 @@
+"""Which of the tokenised rows are learnt from: each once, so many at most, and which the eval rows repeat.
+
+Rows are the same when their tokens are: what the model sees, not how it was written.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import TypeAlias
+
+from images.train.masks import Encoded
+from images.train.rows import Example
+
+Pair: TypeAlias = tuple[Example, Encoded]
+
+
+def deduplicated(rows: Sequence[Pair]) -> tuple[list[Pair], int]:
+    """The rows without later repetitions, and how many those were."""
+    first: dict[tuple[tuple[int, ...], tuple[int, ...]], Pair] = {}
+    for example, row in rows:
+        first.setdefault((row.input_ids, row.labels), (example, row))
+    return list(first.values()), len(rows) - len(first)
+
+
+def drawn(rows: Sequence[Pair], count: int, seed: int) -> list[Pair]:
+    """`count` of the rows, evenly drawn, in their order."""
+    return [rows[index] for index in sorted(random.Random(seed).sample(range(len(rows)), count))]
+
+
+def shared(train: Sequence[Pair], held: Sequence[Pair]) -> list[tuple[Example, Example]]:
+    """Where rows stand that are learnt and judged: (training, eval), in the order of the eval rows."""
+    places = {row.input_ids: example for example, row in reversed(train)}
+    return [(places[row.input_ids], example) for example, row in held if row.input_ids in places]
