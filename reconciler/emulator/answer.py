@@ -14,6 +14,8 @@ from reconciler.emulator import (
     logs,
     models,
     operations,
+    pipeline_jobs,
+    pipeline_runs,
     predict,
     secret_versions,
 )
@@ -23,6 +25,7 @@ from reconciler.emulator.world import Answer, World
 
 METHODS: Mapping[str, Callable[[World, Any], Answer]] = {
     **jobs.METHODS,
+    **pipeline_jobs.METHODS,
     **models.METHODS,
     **endpoints.METHODS,
     **deployments.METHODS,
@@ -51,4 +54,5 @@ def advance(world: World) -> float:
     """Let time pass: do what jobs and deployments need now. Returns after how many seconds to look again."""
     soon = job_runs.advance(world)
     soon |= deployment_runs.advance(world)
+    soon |= pipeline_runs.advance(world)
     return SOON_S if soon else IDLE_S

@@ -49,9 +49,12 @@ def room(world: World) -> int:
 
 def create(world: World, request: Message) -> Message:
     """CreateCustomJob: the job waits until there is room for it."""
-    job = request.custom_job
-    _check(job)
-    parent = canonical(request.parent)
+    return queue(world, request.custom_job, canonical(request.parent))
+
+
+def queue(world: World, job: Message, parent: str, owner: str = "") -> Message:
+    """Take a custom job in. One that belongs to another resource, its `owner`, is read by name and listed nowhere."""
+    check(job)
     job.name = f"{parent}/customJobs/{new_id()}"
     for field in ("start_time", "end_time", "error", "web_access_uris", "satisfies_pzs", "satisfies_pzi"):
         job.ClearField(field)
@@ -65,7 +68,8 @@ def create(world: World, request: Message) -> Message:
     job.state = PENDING if held or (room(world) > 0 and not world.store.working(KIND, WAITING, 1)) else QUEUED
     stamp(job.create_time, world.clock())
     job.update_time.CopyFrom(job.create_time)
-    world.store.add(Row(KIND, job.name, parent, job.SerializeToString(), {"hold": held}, BUSY if held else WAITING))
+    work = BUSY if held else WAITING
+    world.store.add(Row(KIND, job.name, owner or parent, job.SerializeToString(), {"hold": held}, work))
     return job
 
 
@@ -115,7 +119,8 @@ METHODS: Mapping[str, Method] = {
 }
 
 
-def _check(job: Message) -> None:
+def check(job: Message) -> None:
+    """Raises INVALID_ARGUMENT for a job that could never run."""
     check_display_name(job.display_name, "custom_job.display_name")
     check_labels(job.labels, "custom_job.labels")
     pools = job.job_spec.worker_pool_specs

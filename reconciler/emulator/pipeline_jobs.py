@@ -1,0 +1,184 @@
+"""PipelineService, pipeline jobs: create, get, list, cancel, delete. What makes them run is `pipeline_runs`.
+
+A job has an inline spec, or the `templateUri` of one of Google's tuning pipelines (`tuning_template`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from google.protobuf import json_format
+
+from reconciler.emulator import children, operations, pipeline_spec, tuning_template
+from reconciler.emulator.listing import page
+from reconciler.emulator.store import BUSY, DONE, Row
+from reconciler.emulator.wire.checks import check_labels, required
+from reconciler.emulator.wire.codec import Message, message_class, new, snake, to_json
+from reconciler.emulator.wire.errors import Json, invalid, not_found, precondition, taken
+from reconciler.emulator.wire.names import canonical, last, new_id, project_number, project_of
+from reconciler.emulator.world import Method, World, stamp
+
+KIND = "pipeline"
+PENDING, RUNNING, SUCCEEDED, FAILED, CANCELLING, CANCELLED = 2, 3, 4, 5, 6, 7
+ENDED = (SUCCEEDED, FAILED, CANCELLED)
+_ID = re.compile(r"[a-z][-a-z0-9]{0,127}")
+_FIELDS = {
+    "pipeline_name", "display_name", "pipeline_job_user_id", "template_uri", "template_metadata", "state", "labels",
+    "create_time", "update_time", "start_time", "end_time", "name", "schedule_name",
+}  # fmt: skip
+_ORDERS = {"create_time", "update_time", "start_time", "end_time"}
+_OUTPUTS = ("create_time", "start_time", "end_time", "update_time", "state", "job_detail", "error", "schedule_name")
+
+
+def read(row: Row) -> Message:
+    """The PipelineJob in a row."""
+    return message_class("PipelineJob").FromString(row.body)
+
+
+def save(world: World, row: Row, job: Message, extra: Json, work: int) -> None:
+    """Store a job with its update time set."""
+    stamp(job.update_time, world.clock())
+    world.store.save(Row(KIND, row.name, row.parent, job.SerializeToString(), extra, work))
+
+
+def spec_of(job: Message) -> Json:
+    """The compiled pipeline as JSON."""
+    found: Json = json_format.MessageToDict(job.pipeline_spec)
+    return found
+
+
+def create(world: World, request: Message) -> Message:
+    """CreatePipelineJob: parameters are checked and defaults filled in before anything runs."""
+    job, parent = request.pipeline_job, canonical(request.parent)
+    check_labels(job.labels, "pipeline_job.labels")
+    if request.pipeline_job_id and not _ID.fullmatch(request.pipeline_job_id):
+        raise invalid(
+            "pipeline_job_id",
+            f"Invalid pipeline job id {request.pipeline_job_id}: it must match {_ID.pattern}.",
+        )
+    for field in _OUTPUTS:
+        job.ClearField(field)
+    template = tuning_template.find(job.template_uri)
+    if not job.pipeline_spec.fields:
+        if not job.template_uri:
+            raise required("pipeline_job.pipeline_spec or template_uri")
+        if template is None:
+            raise invalid(
+                "pipeline_job.template_uri",
+                f"The template {job.template_uri} is not one of {', '.join(tuning_template.NAMES)}; the embedded "
+                "Vertex AI fetches no templates: give its pipeline_spec inline.",
+            )
+        job.pipeline_spec.update(tuning_template.spec(template))
+        job.template_metadata.version = job.template_uri.rpartition("/")[2]
+    spec = spec_of(job)
+    root = job.runtime_config.gcs_output_directory or str(spec.get("defaultPipelineRoot", ""))
+    if not root.startswith("gs://"):
+        raise invalid(
+            "pipeline_job.runtime_config.gcs_output_directory",
+            f"The output directory must be a Cloud Storage address (gs://BUCKET/FOLDER), not '{root}'.",
+        )
+    given = {name: json_format.MessageToDict(v) for name, v in job.runtime_config.parameter_values.items()}
+    values = pipeline_spec.fill(pipeline_spec.declared(spec), given)
+    if template is not None:
+        tuning_template.check(values)
+    else:
+        pipeline_spec.tasks_of(spec)
+    for name, value in values.items():
+        json_format.ParseDict(value, job.runtime_config.parameter_values[name])
+    job.runtime_config.gcs_output_directory = root.rstrip("/")
+    number = project_number(project_of(parent))
+    job.service_account = job.service_account or f"{number}-compute@developer.gserviceaccount.com"
+    name = str(spec.get("pipelineInfo", {}).get("name", "pipeline"))
+    job.display_name = job.display_name or name
+    moment = re.sub(r"\D", "", new("google.protobuf.Timestamp", seconds=int(world.clock())).ToJsonString())
+    job.name = f"{parent}/pipelineJobs/{request.pipeline_job_id or f'{name}-{moment}{new_id()[:6]}'}"
+    job.labels["vertex-ai-pipelines-run-billing-id"] = new_id()
+    job.state = PENDING
+    stamp(job.create_time, world.clock())
+    job.update_time.CopyFrom(job.create_time)
+    extra: Json = {"template": template or "", "tasks": {}}
+    try:
+        world.store.add(Row(KIND, job.name, parent, job.SerializeToString(), extra, BUSY))
+    except KeyError:
+        raise taken(job.name) from None
+    return job
+
+
+def get(world: World, request: Message) -> Message:
+    """GetPipelineJob."""
+    return read(find(world, request.name))
+
+
+def find(world: World, name: str) -> Row:
+    """The row of a job by its full name. Raises NOT_FOUND."""
+    row = world.store.get(KIND, canonical(name))
+    if row is None:
+        raise not_found(f"The PipelineJob {name}")
+    return row
+
+
+def list_(world: World, request: Message) -> Message:
+    """ListPipelineJobs, newest first unless ordered; without details, and only the fields of a read mask."""
+    parent = canonical(request.parent)
+    wanted = [snake(path) for path in request.read_mask.paths]
+    kind = message_class("PipelineJob")
+    for path in wanted:
+        if path != "*" and path.split(".")[0] not in kind.DESCRIPTOR.fields_by_name:
+            raise invalid("read_mask", f"Unknown field {path} in the read mask.")
+    found, token = page(
+        lambda before: world.store.children(KIND, parent, before=before),
+        read,
+        request,
+        fields=_FIELDS,
+        orders=_ORDERS,
+        view=_view,
+    )
+    if wanted and wanted != ["*"]:
+        mask, full = new("google.protobuf.FieldMask", paths=wanted), found
+        found = [kind() for _ in full]
+        for whole, part in zip(full, found, strict=True):
+            mask.MergeMessage(whole, part)
+    else:
+        for job in found:
+            job.ClearField("job_detail")
+    return new("ListPipelineJobsResponse", pipeline_jobs=found, next_page_token=token)
+
+
+def cancel(world: World, request: Message) -> Message:
+    """CancelPipelineJob: asks; what runs is ended soon. Cancelling an ended job changes nothing."""
+    row = find(world, request.name)
+    job = read(row)
+    if job.state not in (*ENDED, CANCELLING):
+        job.state = CANCELLING
+        save(world, row, job, row.extra, BUSY)
+    return new("google.protobuf.Empty")
+
+
+def delete(world: World, request: Message) -> Message:
+    """DeletePipelineJob: only of an ended job."""
+    row = find(world, request.name)
+    if row.work != DONE:
+        raise precondition(f"The PipelineJob {row.name} is still running. Cancel it before deleting it.")
+    with world.store.together():
+        children.drop(world, row.name)
+        world.store.drop(KIND, row.name)
+    return operations.finished(world, row.parent, new("google.protobuf.Empty"), new("DeleteOperationMetadata"))
+
+
+METHODS: Mapping[str, Method] = {
+    "PipelineService.CreatePipelineJob": create,
+    "PipelineService.GetPipelineJob": get,
+    "PipelineService.ListPipelineJobs": list_,
+    "PipelineService.CancelPipelineJob": cancel,
+    "PipelineService.DeletePipelineJob": delete,
+}
+
+
+def _view(job: Message) -> Json:
+    slim = message_class("PipelineJob")()
+    slim.CopyFrom(job)
+    for field in ("pipeline_spec", "job_detail", "runtime_config"):
+        slim.ClearField(field)
+    name = job.pipeline_spec["pipelineInfo"]["name"] if "pipelineInfo" in job.pipeline_spec.fields else ""
+    return {**to_json(slim), "pipelineName": name, "pipelineJobUserId": last(job.name)}
