@@ -9,6 +9,7 @@ from reconciler.emulator import (
     deployment_runs,
     deployments,
     endpoints,
+    garden,
     job_runs,
     jobs,
     logs,
@@ -30,6 +31,7 @@ METHODS: Mapping[str, Callable[[World, Any], Answer]] = {
     **endpoints.METHODS,
     **deployments.METHODS,
     **predict.METHODS,
+    **garden.METHODS,
     **operations.METHODS,
     **secret_versions.METHODS,
     **logs.METHODS,
@@ -54,5 +56,6 @@ def advance(world: World) -> float:
     """Let time pass: do what jobs and deployments need now. Returns after how many seconds to look again."""
     soon = job_runs.advance(world)
     soon |= deployment_runs.advance(world)
+    soon |= garden.advance(world)
     soon |= pipeline_runs.advance(world)
     return SOON_S if soon else IDLE_S

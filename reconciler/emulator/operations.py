@@ -105,7 +105,9 @@ METHODS: Mapping[str, Method] = {
 
 
 def _read(row: Row) -> Message:
-    return message_class("google.longrunning.Operation").FromString(row.body)
+    operation = message_class("google.longrunning.Operation").FromString(row.body)
+    message_class(operation.metadata.TypeName())  # an earlier process may have known more types than this one
+    return operation
 
 
 def _load(world: World, name: str) -> Message:

@@ -206,13 +206,14 @@ def _start(world: World, row: Row, model: Message, one: Replica) -> None:
         "AIP_MODEL_NAME": last(model.name),
         "AIP_VERSION_NAME": model.version_id,
         "AIP_PROJECT_NUMBER": project_of(row.parent),
-        "AIP_STORAGE_URI": model.artifact_uri,
     }
+    given = {variable.name: variable.value for variable in spec.env}
+    own["AIP_STORAGE_URI"] = model.artifact_uri or given.get("AIP_STORAGE_URI", "")
     program = launch(
         world.settings,
         world.mounts,
         argv,
-        {variable.name: variable.value for variable in spec.env},
+        given,
         own,
         folder=world.settings.folder / "replicas" / last(row.parent) / last(row.name) / str(one.number),
         log=log_file(world, row, one.number),

@@ -47,6 +47,14 @@ class BucketFolders:
         """The folder of a bucket."""
         return self.root / bucket
 
+    def read(self, uri: str) -> bytes | None:
+        """A small object by its `gs://` address; None when it is not there."""
+        bucket, _, name = uri.removeprefix("gs://").partition("/")
+        try:
+            return self.buckets.read(bucket, name)
+        except StorageError:
+            return None
+
     def show(self, key: str, buckets: Collection[str]) -> bool:
         """Begin to bring the objects into the folders, for the program `key`; True once they are there."""
         if not buckets:

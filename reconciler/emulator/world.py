@@ -82,6 +82,9 @@ class Mounts(Protocol):
     def folder(self, bucket: str) -> Path:
         """The folder of a bucket."""
 
+    def read(self, uri: str) -> bytes | None:
+        """A small object by its `gs://` address; None when it is not there."""
+
     def show(self, key: str, buckets: Collection[str]) -> bool:
         """Bring the objects of these buckets into their folders, for the program `key`."""
 

@@ -23,13 +23,18 @@ Message: TypeAlias = Any
 
 PACKAGE = "google.cloud.aiplatform_v1"
 NAMESPACE = "google.cloud.aiplatform.v1"
-TYPE_MODULES = ("job_service", "model_service", "endpoint_service", "prediction_service")
+TYPE_MODULES = ("job_service", "model_service", "endpoint_service", "prediction_service", "model_garden_service")
+BETA_PACKAGE, BETA_NAMESPACE = "google.cloud.aiplatform_v1beta1", "google.cloud.aiplatform.v1beta1"
+"""Loaded when the first request needs it: the services of which only the newer API has the whole request."""
+BETA_TYPE_MODULES = ("model_garden_service",)
 
 
 @cache
 def message_class(name: str) -> Any:
     """The class of `CustomJob` (Vertex AI v1), or of a full name such as `google.longrunning.Operation`."""
     _load_types()
+    if name.startswith(BETA_NAMESPACE):
+        _load_package(BETA_PACKAGE, BETA_TYPE_MODULES)
     full = name if "." in name else f"{NAMESPACE}.{name}"
     return message_factory.GetMessageClass(descriptor_pool.Default().FindMessageTypeByName(full))
 
@@ -107,19 +112,24 @@ def _load_types() -> None:
     importlib.import_module("google.longrunning.operations_pb2")
     importlib.import_module("google.cloud.location.locations_pb2")
     importlib.import_module("google.protobuf.empty_pb2")
-    if PACKAGE in sys.modules:
-        importlib.import_module(f"{PACKAGE}.types")
+    _load_package(PACKAGE, TYPE_MODULES)
+
+
+@cache
+def _load_package(package: str, modules: tuple[str, ...]) -> None:
+    if package in sys.modules:
+        importlib.import_module(f"{package}.types")
         return
     # `import google.cloud.aiplatform_v1` would also import 30 clients, gRPC and requests. A bare package in its place
     # lets the types be found; it goes again, so that a later ordinary import still works.
-    spec = importlib.util.find_spec(PACKAGE)
+    spec = importlib.util.find_spec(package)
     if spec is None:
-        raise ModuleNotFoundError(f"{PACKAGE} is not installed: pip install 'loraform[local]'")
-    bare = types.ModuleType(PACKAGE)
+        raise ModuleNotFoundError(f"{package} is not installed: pip install 'loraform[local]'")
+    bare = types.ModuleType(package)
     bare.__path__ = list(spec.submodule_search_locations or [])
-    sys.modules[PACKAGE] = bare
+    sys.modules[package] = bare
     try:
-        for module in TYPE_MODULES:
-            importlib.import_module(f"{PACKAGE}.types.{module}")
+        for module in modules:
+            importlib.import_module(f"{package}.types.{module}")
     finally:
-        del sys.modules[PACKAGE]
+        del sys.modules[package]

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import parse_qsl
 
-from reconciler.emulator.wire.codec import Message, message_class, parse, parse_text, snake
+from reconciler.emulator.wire.codec import BETA_NAMESPACE, Message, message_class, parse, parse_text, snake
 from reconciler.emulator.wire.errors import ApiError, Json, Violation
 from reconciler.emulator.wire.routes import Match
 
@@ -22,6 +22,8 @@ _FOREIGN_TYPES = {
     "Locations.GetLocation": "google.cloud.location.GetLocationRequest",
     "Locations.ListLocations": "google.cloud.location.ListLocationsRequest",
 }
+# What the v1 types lack (`custom_model`) the others have, and each version's client wants its own types back.
+_BETA = {"ModelGardenService.Deploy"}
 RAW = {"PredictionService.RawPredict", "PredictionService.StreamRawPredict"}
 
 
@@ -31,7 +33,7 @@ def build(match: Match, query: str, body: bytes, content_type: str = "") -> Mess
     Raises `ApiError` INVALID_ARGUMENT.
     """
     binding = match.binding
-    kind = request_type(binding.method)
+    kind = request_type(binding.method, match.version)
     fields: Json = {}
     if binding.method in RAW:
         request = parse({}, kind)
@@ -56,8 +58,10 @@ def numeric_enums(query: str) -> bool:
     )
 
 
-def request_type(method: str) -> str:
+def request_type(method: str, version: str = "v1") -> str:
     """`CreateCustomJobRequest` for `JobService.CreateCustomJob`."""
+    if method in _BETA and version != "v1":
+        return f"{BETA_NAMESPACE}.{method.rpartition('.')[2]}Request"
     return _FOREIGN_TYPES.get(method) or method.rpartition(".")[2] + "Request"
 
 

@@ -58,10 +58,11 @@ class Binding:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A request's method and the value of its path variable."""
+    """A request's method, the value of its path variable, and the version in front: one of `PREFIXES`."""
 
     binding: Binding
     value: str
+    version: str = "v1"
 
 
 @dataclass(slots=True)
@@ -83,11 +84,12 @@ class Routes:
         if len(segments) < 2 or segments[0] not in PREFIXES:
             return None
         last, _, action = segments[-1].partition(":")
+        version = segments[0]
         segments = [*segments[1:-1], last]
         binding = _find(self.root, segments, 0, (verb.upper(), action))
         if binding is None or not all(segments):
             return None
-        return Match(binding, "/".join(segments[binding.start : binding.end]))
+        return Match(binding, "/".join(segments[binding.start : binding.end]), version)
 
 
 def load_routes(package: str = "google.cloud.aiplatform_v1") -> Routes:
