@@ -41,6 +41,10 @@ def _decide(resource: Resource, world: World, decided: Mapping[Address, Change])
     change = decide_create(resource, world, decided)
     if change.action is Action.CREATE and record is not None:
         return replace(change, reason=Reason.PRUNED)
+    if change.action is Action.CREATE and jobs:
+        # Perhaps of another experiment: apply must know that this one has ended, or it would take it for a new one.
+        reason = Reason.RETRY if jobs[0].attempt_key == resource.attempt_key else Reason.ATTEMPT_CHANGED
+        return replace(change, reason=reason, before=jobs[0])
     return change
 
 

@@ -33,7 +33,7 @@ class World:
     desired: Mapping[Address, Resource]
     live: Mapping[Address, tuple[LiveResource, ...]]
     runs: Mapping[str, tuple[LiveResource, ...]]
-    """Training jobs by stamp, whatever experiment they were started for."""
+    """Training jobs by stamp, whatever experiment they were started for, newest first."""
     records: Mapping[str, Record]
     claims: Mapping[str, Claim]
     wanted: Mapping[str, tuple[Address, ...]]
@@ -72,7 +72,7 @@ def world_of(desired: Iterable[Resource], snapshot: Snapshot, now: float, patien
     return World(
         desired=by_address,
         live={address: tuple(items) for address, items in live.items()},
-        runs={stamp: tuple(items) for stamp, items in runs.items()},
+        runs={stamp: tuple(sorted(items, key=_newest_first)) for stamp, items in runs.items()},
         records=snapshot.records,
         claims=snapshot.claims,
         wanted={stamp: tuple(sorted(addresses)) for stamp, addresses in wanted.items()},
@@ -80,3 +80,7 @@ def world_of(desired: Iterable[Resource], snapshot: Snapshot, now: float, patien
         now=now,
         patience=patience,
     )
+
+
+def _newest_first(live: LiveResource) -> tuple[float, str]:
+    return -live.created, live.name
