@@ -130,10 +130,13 @@ def _perform(this: _Pass, change: Change) -> Step:
         claims.declare(site.storage, site.target, change.after, this.by, now=site.clock.now())
         return Step(Outcome.DONE, started=started)
     # The claim goes first: an object that is removed on purpose must not keep a revert from making it again.
+    if change.action is Action.CANCEL:
+        if change.before:
+            claims.let_go(site.storage, site.target, change.before, this.by, now=site.clock.now())
+        return Step(Outcome.DONE, started=_call_all(this, kind.cancel(change, scene)))
     if change.before:
         claims.drop(site.storage, site.target, change.before.stamp)
-    calls = kind.cancel(change, scene) if change.action is Action.CANCEL else kind.delete(change, scene)
-    return Step(Outcome.DONE, started=_call_all(this, calls))
+    return Step(Outcome.DONE, started=_call_all(this, kind.delete(change, scene)))
 
 
 def _call_all(this: _Pass, calls: tuple[Call, ...]) -> tuple[tuple[str, Mapping[str, Json]], ...]:

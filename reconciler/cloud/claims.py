@@ -14,10 +14,11 @@ from dataclasses import dataclass, replace
 
 from reconciler.cloud.storage import ABSENT, Listed, Storage
 from reconciler.core.errors import CloudError, Conflict, NotFound
-from reconciler.core.resources import SHORT, Address, Claim, Json, Resource, Role
+from reconciler.core.resources import SHORT, Address, Claim, Json, LiveResource, Resource, Role
 from reconciler.core.target import Target
 
-CLOUD_TTL = 600.0
+CLOUD_TTL = 900.0
+"""Seconds. Lists may be ten minutes old; the rest is for the way from the claim to the call that it is for."""
 LOCAL_TTL = 15.0
 KEPT_OPERATIONS = 8
 """How many long-running operations of one attempt key a claim remembers."""
@@ -116,9 +117,32 @@ def release(storage: Storage, taken: Taken) -> None:
 
 
 def drop(storage: Storage, target: Target, stamp: str) -> None:
-    """Delete the claims of a stamp: its run is cancelled because git went elsewhere; a revert starts it again."""
+    """Delete the claims of a stamp: its object is removed because git went elsewhere; a revert makes it again."""
     for listed in storage.list(folder_of(target) + stamp):
         storage.delete(listed.name)
+
+
+def let_go(storage: Storage, target: Target, run: LiveResource, by: str, *, now: float) -> None:
+    """A run is cancelled because git went elsewhere: let a revert start it again, and not hold it as cancelled.
+
+    On the embedded Vertex AI at once; elsewhere the identity is claimed anew, younger than the job, so that nobody
+    starts a second one before every listing shows that this one has ended.
+    """
+    if target.local:
+        drop(storage, target, run.stamp)
+        return
+    for listed in storage.list(folder_of(target) + run.stamp):
+        known = claims_in([listed]).get(run.stamp)
+        if known is None:
+            continue
+        at = float(max(math.floor(now), math.floor(run.created) + 1))
+        operations, past = operations_in([listed]), past_in([listed])
+        claim = replace(known, at=at, by=by)
+        declared = declared_in(storage, listed)
+        try:
+            _write(storage, Taken(listed.name, listed.generation, claim, tuple(operations), tuple(past), declared))
+        except Conflict:
+            continue  # somebody claims it at this moment: as young as ours would be
 
 
 def claims_in(listing: Iterable[Listed]) -> dict[str, Claim]:

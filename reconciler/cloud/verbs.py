@@ -97,7 +97,8 @@ def destroy(site: Site, experiment: str) -> tuple[str, ...]:
         if endpoint and endpoint.in_use:
             raise Refused(f"{endpoint.name} cannot be deleted: {endpoint.in_use}")
         gone = list(_cancel(site, found.runs))
-        _drop_claims(site, found.runs)
+        for run in found.runs:
+            claims.let_go(site.storage, site.target, run, "destroy", now=site.clock.now())
         # One after the other: the service runs one operation on an endpoint at a time, and each moves the etag.
         for deployment in found.deployments:
             _call_all(site, undeploy(replace(deployment, etag="")))
