@@ -4,8 +4,11 @@ VENV   := .venv
 PY     := $(VENV)/bin/python
 READY  := $(VENV)/.ready
 TIER   := tests/tier
+# Tests at a time: one more than two cores can run, because many wait for a process of theirs.
+WORKERS ?= 3
+FAST   := -m "not heavy" --ignore=tests/core -n $(WORKERS) --dist loadfile
 
-.PHONY: quickstart test test-fast test-heavy lint bench setup lock clean
+.PHONY: quickstart test test-fast test-heavy lint soak bench setup lock clean
 
 setup: $(READY)
 
@@ -33,16 +36,22 @@ test-fast: setup
 	@$(TIER) start
 	@$(TIER) lint $(MAKE) --no-print-directory lint
 	@$(TIER) core $(PY) -m pytest -q tests/core --cov --cov-fail-under=100
-	@$(TIER) fast $(PY) -m pytest -q -m "not heavy" --ignore=tests/core
+	@$(TIER) fast $(PY) -m pytest -q $(FAST)
 	@$(TIER) report
 
 test: setup
 	@$(TIER) start
 	@$(TIER) lint $(MAKE) --no-print-directory lint
 	@$(TIER) core $(PY) -m pytest -q tests/core --cov --cov-fail-under=100
-	@$(TIER) fast $(PY) -m pytest -q -m "not heavy" --ignore=tests/core
+	@$(TIER) fast $(PY) -m pytest -q $(FAST)
+	@$(TIER) deep env HYPOTHESIS_PROFILE=deep $(PY) -m pytest -q -m hypothesis -n $(WORKERS)
 	@$(TIER) heavy $(PY) -m pytest -q -m heavy
 	@$(TIER) report
+
+# Many random histories of the reconciler under faults; each is told again by its seed: python -m tests.soak --seed N
+N ?= 2000
+soak: setup
+	$(PY) -m tests.soak --count $(N) --seed $(or $(SEED),0)
 
 bench: setup
 	$(PY) -m bench

@@ -1,0 +1,85 @@
+"""`python -m tests.soak --seed N --steps M` tells one history; `--count N` lives through many, side by side."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Iterator
+from functools import partial
+from multiprocessing import get_context
+
+from tests.soak.history import Step, Told, run, steps_of
+
+CHUNK = 10
+
+
+def main() -> int:
+    """0 when no law was broken, else 1."""
+    asked = _arguments()
+    if asked.count:
+        return _many(asked.seed, asked.count, asked.steps, asked.jobs)
+    steps = steps_of(asked.seed, asked.steps)
+    told = run(steps)
+    if told.broken and not asked.whole:
+        steps, told = shortest(steps, told)
+        print(f"{len(steps)} of {asked.steps} steps suffice (--whole tells all of them):")
+    print("\n".join(told.lines))
+    print(f"BROKEN: {told.broken}" if told.broken else f"No law was broken in {told.requests} requests.")
+    return 1 if told.broken else 0
+
+
+def shortest(steps: tuple[Step, ...], told: Told) -> tuple[tuple[Step, ...], Told]:
+    """The steps without those that are not needed to break a law: larger parts first, then one by one."""
+    size = len(steps) // 2
+    while size:
+        start = 0
+        while start < len(steps):
+            fewer = steps[:start] + steps[start + size :]
+            again = run(fewer)
+            if again.broken:
+                steps, told = fewer, again
+            else:
+                start += size
+        size //= 2
+    return steps, told
+
+
+def _many(first: int, count: int, steps: int, jobs: int) -> int:
+    begun, requests, broken = time.monotonic(), 0, 0
+    for done, (seed, told) in enumerate(_lived(range(first, first + count), steps, jobs), 1):
+        requests += told.requests
+        if told.broken:
+            broken += 1
+            print(f"\rseed {seed}: {told.broken}\n    python -m tests.soak --seed {seed} --steps {steps}")
+        if done % CHUNK == 0 or done == count:
+            rate = done / (time.monotonic() - begun)
+            print(f"\r{done} of {count} histories, {requests} requests, {rate:.0f} a second, {broken} broken", end="")
+            sys.stdout.flush()
+    print()
+    return 1 if broken else 0
+
+
+def _lived(seeds: range, steps: int, jobs: int) -> Iterator[tuple[int, Told]]:
+    with get_context("spawn").Pool(jobs) as pool:
+        yield from pool.imap_unordered(partial(_live, steps), seeds, CHUNK)
+
+
+def _live(steps: int, seed: int) -> tuple[int, Told]:
+    told = run(steps_of(seed, steps))
+    return seed, Told((), told.broken, told.requests)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.soak", description="Histories of a reconciler under faults.")
+    parser.add_argument("--seed", type=int, default=0, help="which history, or the first of many")
+    parser.add_argument("--steps", type=int, default=30, help="how long each is")
+    parser.add_argument("--count", type=int, default=0, help="how many, beginning with the seed")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="how many processes")
+    parser.add_argument("--whole", action="store_true", help="do not look for a shorter form of a broken history")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

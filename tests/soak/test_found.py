@@ -1,0 +1,85 @@
+"""What histories have found, each as short as it can be told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from random import Random
+
+import pytest
+
+from reconciler.cloud.claims import CLOUD_TTL
+from reconciler.cloud.errors import from_answer
+from reconciler.core.changes import Reason
+from tests.factories_manifest import document
+from tests.soak.actors import Actor
+from tests.soak.cloud import Cloud, open_cloud
+from tests.soak.history import History
+from tests.soak.repository import Tree, tree_of
+
+STALE = 590.0
+ONE: Tree = tree_of(document("ape", serving=None))
+NONE: Tree = ()
+
+
+@pytest.fixture
+def history() -> Iterator[History]:
+    with open_cloud() as cloud:
+        yield History(cloud)
+
+
+def test_a_create_that_was_not_answered_is_not_sent_again_while_a_listing_may_be_stale(history: History) -> None:
+    refusal = from_answer(503, "UNAVAILABLE", "The service is unavailable.", "CreateCustomJob")
+
+    play(history, ONE, {"JobService.CreateCustomJob": refusal}, stale=STALE)
+
+    assert jobs_of_ours(history.cloud) == 1
+
+
+def test_a_revert_waits_until_every_listing_shows_the_run_that_was_cancelled(history: History) -> None:
+    play(history, ONE)
+    play(history, NONE)
+
+    at_once = play(history, ONE, stale=STALE)
+    jobs_then = jobs_of_ours(history.cloud)
+    history.cloud.jobs_go_on()
+    history.cloud.time.now += CLOUD_TTL + 2
+    play(history, ONE)
+
+    assert [change.reason for change in at_once.plan.changes if at_once.plan] == [Reason.CLAIMED]
+    assert (jobs_then, jobs_of_ours(history.cloud)) == (1, 2)
+
+
+def test_a_claim_outlives_the_staleness_of_every_listing(history: History) -> None:
+    play(history, ONE)
+    history.cloud.time.now += STALE
+
+    seen = play(history, ONE, stale=600.0)
+
+    assert [change.reason for change in seen.plan.changes if seen.plan] == [Reason.CLAIMED]
+    assert jobs_of_ours(history.cloud) == 1
+
+
+def play(history: History, tree: Tree, faults: dict[str, Exception] | None = None, stale: float = 0.0) -> Actor:
+    """One pass; the first request of each of these words takes effect, and is answered with the fault."""
+    history.commits.append(tree)
+    actor = history.begin(Random(0), tree)
+    actor.stale = stale
+    left = dict(faults or {})
+    while not actor.over:
+        request = actor.request
+        assert request is not None
+        if request.act is None:
+            history.cloud.time.now = max(history.cloud.time.now, request.wake)
+            actor.go_on(None)
+            continue
+        try:
+            found = request.act()
+        except Exception as error:
+            found = error
+        actor.go_on(left.pop(request.words, found))
+    history.laws.end(actor)
+    return actor
+
+
+def jobs_of_ours(cloud: Cloud) -> int:
+    return len([row for row in cloud.rows() if row.kind == "job"]) - 1

@@ -1,0 +1,133 @@
+"""The imagined trainers: what the training image does with lock and run record, as far as others can see it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from random import Random
+
+from reconciler.emulator import jobs
+from reconciler.emulator.gcs.errors import StorageError
+from reconciler.emulator.gcs.records import Conditions
+from reconciler.emulator.wire.codec import Message
+from schemas.run_record import Counts, RunRecord, metadata_of
+from schemas.training_spec import TrainingSpec
+from tests.soak.cloud import BUCKET, Cloud
+
+ABSENT = Conditions(generation_match=0)
+DEATHS = (
+    "The replica workerpool0-0 exited with a non-zero status of 13.",
+    "The replica workerpool0-0 was preempted by the service.",
+    "Resources are insufficient in region: europe-west4. Please try a different region.",
+    "The quota for custom_model_training_nvidia_l4_gpus has been exceeded.",
+    "Internal error occurred for the current attempt.",
+)
+
+
+@dataclass(slots=True)
+class Trainers:
+    """Who trains what: identity -> the job whose trainer holds the lock and works."""
+
+    cloud: Cloud
+    training: dict[str, str] = field(default_factory=dict)
+    doubles: list[str] = field(default_factory=list)
+    """Identities that two trainers worked on at the same time."""
+
+    def go_on(self, random: Random, *, well: bool) -> list[str]:
+        """Every job of ours takes its next step or none, with `well` towards a good end. Returns what happened."""
+        self.cloud.jobs_go_on()
+        self._forget_the_dead()
+        told: list[str] = []
+        for job in self.cloud.live_jobs():
+            if job.state == jobs.RUNNING and job.labels.get("loraform-fleet") == "acme":
+                told += [word for word in [self._step(job, random, well)] if word]
+        return told
+
+    def records(self) -> frozenset[str]:
+        """The stamps of all run records."""
+        names = [item.name for item in self.cloud.buckets.list_objects(BUCKET).items]
+        return frozenset(
+            name.rsplit("/", 1)[1][:20] for name in names if "/acme/runs/" in name and name.endswith(".json")
+        )
+
+    def _step(self, job: Message, random: Random, well: bool) -> str:
+        spec = TrainingSpec.model_validate_json(job.job_spec.worker_pool_specs[0].container_spec.args[1])
+        number = job.name.rsplit("/", 1)[1]
+        chance = 1.0 if well else random.random()
+        label = f"{spec.experiment} {spec.identity[:8]}"
+        if not well and chance < 0.1:
+            self.training.pop(spec.identity, None)
+            self._unlock(spec, number)
+            self.cloud.end_job(job.name, well=False, message=random.choice(DEATHS))
+            return f"{label} fails"
+        if self.training.get(spec.identity) != job.name:
+            return f"{label} {self._begin(spec, job.name, number)}" if well or chance < 0.8 else ""
+        if chance < 0.5:
+            return ""
+        if well or chance > 0.55:
+            self._record(spec, job.name, random)
+        if well or chance > 0.6:
+            del self.training[spec.identity]
+            self._unlock(spec, number)
+            self.cloud.end_job(job.name, well=True)
+            return f"{label} ends"
+        return f"{label} dawdles"
+
+    def _begin(self, spec: TrainingSpec, job: str, number: str) -> str:
+        if self._there(spec.output.record):
+            self.cloud.end_job(job, well=True)
+            return "was trained already"
+        content = json.dumps({"job": number}).encode()
+        try:
+            self.cloud.buckets.put(BUCKET, _object(spec.output.lock), content, conditions=ABSENT)
+        except StorageError:
+            held = json.loads(self.cloud.buckets.read(BUCKET, _object(spec.output.lock)))["job"]
+            if held in {item.name.rsplit("/", 1)[1] for item in self.cloud.live_jobs()}:
+                self.cloud.end_job(job, well=False, message="The replica exited with a non-zero status of 14.")
+                return "is a duplicate"
+            self.cloud.buckets.put(BUCKET, _object(spec.output.lock), content)
+        if spec.identity in self.training:
+            self.doubles.append(spec.identity)
+        self.training[spec.identity] = job
+        return "begins"
+
+    def _record(self, spec: TrainingSpec, job: str, random: Random) -> None:
+        loss = Random(spec.identity).choice((0.3, 0.8, 1.2))
+        record = RunRecord(
+            fleet=spec.fleet,
+            experiment=spec.experiment,
+            identity=spec.identity,
+            attempt=spec.attempt,
+            method=spec.method,
+            job=job,
+            artifact_uri=f"gs://{BUCKET}/loraform/acme/artifacts/{spec.identity}/attempt-{spec.attempt}/model",
+            artifact_digest="0" * 64,
+            base="tiny",
+            metrics={"eval_loss": loss},
+            counts=Counts(train_rows=10),
+        )
+        settings = {"metadata": metadata_of(record)}
+        if not self._there(spec.output.record):
+            content = record.model_dump_json().encode()
+            self.cloud.buckets.put(BUCKET, _object(spec.output.record), content, settings, ABSENT)
+
+    def _forget_the_dead(self) -> None:
+        alive = {job.name for job in self.cloud.live_jobs()}
+        self.training = {identity: job for identity, job in self.training.items() if job in alive}
+
+    def _there(self, uri: str) -> bool:
+        try:
+            self.cloud.buckets.get(BUCKET, _object(uri))
+        except StorageError:
+            return False
+        return True
+
+    def _unlock(self, spec: TrainingSpec, number: str) -> None:
+        if self._there(spec.output.lock):
+            held = json.loads(self.cloud.buckets.read(BUCKET, _object(spec.output.lock)))["job"]
+            if held == number:
+                self.cloud.buckets.delete(BUCKET, _object(spec.output.lock))
+
+
+def _object(uri: str) -> str:
+    return uri.removeprefix(f"gs://{BUCKET}/")
