@@ -124,5 +124,4 @@ def test_every_default_that_a_manifest_may_give_is_known_to_the_server() -> None
 
     given = {name for name, key in keys.items() if key.effect != "set by Loraform"}
 
-    # vLLM's requests cannot carry this one: its server would drop it without a word.
-    assert given - SAMPLING == {"skip_reading_prefix_cache"}
+    assert given - SAMPLING == set()
