@@ -39,6 +39,11 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "history": "Show the commits of an experiment, and what became of each.",
         "blame": "Show which commit answers requests right now.",
     },
+    "In order": {
+        "drift": "Show what was changed outside git.",
+        "orphans": "List what is live and of no use.",
+        "gc": "Remove it: shows a plan, does it with --yes.",
+    },
     "On this machine": {
         "up": "Start the embedded Vertex AI.",
         "down": "Stop it.",

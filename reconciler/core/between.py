@@ -36,7 +36,8 @@ def converged(desired: Iterable[Resource]) -> Snapshot:
     """The world that passes over `desired` end in, with the fields that were declared for each thing in it."""
     resources = tuple(desired)
     world = world_of(resources, Snapshot(), 0.0, Patience())
-    for _ in range(_PASSES):
+    steps = max((len(item.rollout.steps) for item in resources if item.rollout), default=0)
+    for _ in range(_PASSES + steps):
         world = imagine(world, decide(world))
     things = tuple(
         replace(item, history=item.address.role is Role.MODEL, declared=_declared(world.desired[item.address]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from reconciler.core.between import converged, plan_between
 from reconciler.core.changes import Action, FieldChange, Reason
-from reconciler.core.resources import Declared, Role
+from reconciler.core.resources import Declared, Resource, Role, Rollout
 from tests.core.builders import deployment, fleet, plan, the
 
 
@@ -65,3 +65,16 @@ def test_experiments_that_share_a_run_converge_too() -> None:
     made = plan(desired, converged(desired))
 
     assert {change.action for change in made.changes} == {Action.NOOP}
+
+
+def test_a_roll_out_in_many_steps_converges_and_is_planned_step_by_step() -> None:
+    steps = Rollout(tuple(range(5, 101, 5)), hold=600.0)
+
+    def tree(version: int) -> tuple[Resource, ...]:
+        return (*fleet(version=version)[:3], deployment(version=version, rollout=steps))
+
+    made = plan(tree(1), converged(tree(1)))
+    rolled = plan_between(tree(1), tree(2), target="test")
+
+    assert {change.action for change in made.changes} == {Action.NOOP}
+    assert sum(change.action is Action.UPDATE for change in rolled.follow) == len(steps.steps)

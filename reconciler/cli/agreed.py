@@ -1,0 +1,60 @@
+"""What was agreed on for a target: the accepted commit of a cloud target, the working tree of the local one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from reconciler.cli.reading import Wrong, read_repository
+from reconciler.cli.revisions import read_revision
+from reconciler.cli.root import find_root
+from reconciler.cli.workplace import connect_only
+from reconciler.cloud.accepted import read_accepted
+from reconciler.cloud.reconcile import Pass, Wish, look
+from reconciler.cloud.site import Site
+from reconciler.core.errors import LoraformError, Refused, Severity
+from reconciler.core.guardrails import Limits
+from reconciler.core.resources import Resource
+from reconciler.repo.history import commit_of
+
+NO_LIMITS = Limits(new_runs=1_000_000, deletes=1_000_000)
+"""Looking is not doing: nothing is held back from being seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Agreed:
+    """A look at a target beside what was agreed on; `where` says which tree that is."""
+
+    site: Site
+    seen: Pass
+    where: str
+
+
+def look_at_agreed(target: str | None) -> Agreed:
+    """Snapshot and plan for what was agreed on.
+
+    Raises `Wrong` when its manifests have errors, Refused when it declares nothing, LoraformError when nothing was
+    accepted yet.
+    """
+    site = connect_only(target)
+    desired, where = _of_tree(target) if site.target.local else _of_accepted(site, target)
+    if not desired:
+        raise Refused("Nothing is declared there: beside that, all that is live would look wrong.")
+    return Agreed(site, look(site, Wish(desired, limits=NO_LIMITS)), where)
+
+
+def _of_tree(target: str | None) -> tuple[tuple[Resource, ...], str]:
+    repository = read_repository(find_root(), target)
+    if any(item.severity is Severity.ERROR for item in repository.diagnostics):
+        raise Wrong(repository.diagnostics)
+    return repository.desired, "the working tree"
+
+
+def _of_accepted(site: Site, target: str | None) -> tuple[tuple[Resource, ...], str]:
+    accepted = read_accepted(site.storage, site.target)
+    if accepted is None:
+        raise LoraformError(f"Nothing was accepted on {site.target.name} yet.", "`loraform apply` accepts a commit.")
+    root = find_root()
+    if commit_of(root, accepted.commit) is None:
+        raise LoraformError(f"The accepted commit {accepted.commit[:12]} is not in this clone.", "Run `git fetch`.")
+    with read_revision(root, accepted.commit, target, strict=True) as at:
+        return at.desired, f"accepted commit {accepted.commit[:7]}"

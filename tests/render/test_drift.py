@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import json
+
+from reconciler.core.changes import FieldChange
+from reconciler.core.drift import Difference, Verdict
+from reconciler.core.orphans import orphans
+from reconciler.core.resources import Role
+from reconciler.render.drift import drift_json, drift_text, orphans_json, orphans_text
+from tests.core.builders import at, converged, fleet, plan
+from tests.render.golden import same_as_golden
+
+FOUND = (
+    Difference(at(Role.ENDPOINT), Verdict.PENDING, "e/1", "", (FieldChange("labels", {}, {"team": "a"}, "label"),)),
+    Difference(at(Role.DEPLOYMENT), Verdict.DRIFTED, "e/1#2", "", (FieldChange("traffic\x1b", 40, 100, "route"),)),
+    Difference(at(Role.DEPLOYMENT, "faq"), Verdict.MISSING, "", "it was made, and is not there any more"),
+    Difference(at(Role.TRAINING, "new"), Verdict.PENDING, "", "create: absent"),
+)
+
+
+def test_what_came_from_outside_git_is_told_first() -> None:
+    same_as_golden("drift.txt", drift_text(FOUND, where="prod, accepted commit 4be21d0").plain)
+
+
+def test_no_drift_is_said_in_one_line() -> None:
+    assert drift_text((), where="local, the working tree").plain == "no drift   local, the working tree\n"
+
+
+def test_drift_for_programs_has_every_key() -> None:
+    document = json.loads(drift_json(FOUND, where="here"))
+
+    assert document["tree"] == "here"
+    assert document["differences"][1] == {
+        "experiment": "bot",
+        "role": "deployment",
+        "verdict": "drifted",
+        "name": "e/1#2",
+        "why": "",
+        "fields": [{"path": "traffic\x1b", "live": 40, "git": 100}],
+    }
+
+
+def test_orphans_are_a_line_each() -> None:
+    seen = converged("gone")
+    found = orphans(plan(fleet("bot"), seen), seen)
+
+    same_as_golden("orphans.txt", orphans_text(found).plain)
+    assert [item["role"] for item in json.loads(orphans_json(found))["orphans"]] == ["endpoint", "deployment"]
+
+
+def test_no_orphan_is_said_in_words() -> None:
+    assert orphans_text(()).plain == "No orphan: all that is live is in git and answers.\n"
