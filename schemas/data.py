@@ -16,7 +16,7 @@ _FORMAT = (
     "The shape of a row. messages: OpenAI's turns, with tools. prompt_completion: two texts, or two lists of turns. "
     "instruction: instruction, input, output. text: plain text. Google's: input_output (input_text, output_text), "
     "chat (messages by author, with a context), generate_content (contents, systemInstruction). By the file's ending: "
-    "JSON lines, .json (an array), .csv or .parquet."
+    "JSON lines, .json (an array), .csv or .parquet. `*` in a path or address names several files."
 )
 
 

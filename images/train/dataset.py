@@ -17,7 +17,7 @@ from images.train.progress import Progress
 from images.train.rows import Example, extra_fields, read_examples
 from images.train.selection import Pair, deduplicated, drawn, shared
 from images.train.settings import Reading
-from images.train.sources import BadRow, Record, read_records
+from images.train.sources import BadRow, Record, read_sources
 from images.train.storage import Storage
 from schemas.run_record import DataRead
 from schemas.training_spec import DataSource
@@ -56,12 +56,12 @@ class Rows:
 
 
 def read_files(storage: Storage, data: DataSource) -> Raw:
-    """Read both files. Needs no tokenizer, so a missing file is told at once."""
-    train, bad, read = read_records(storage, data.train)
+    """Read all files. Needs no tokenizer, so a missing file is told at once."""
+    train, bad, read = read_sources(storage, data.train)
     if data.eval is None:
-        return Raw(tuple(train), (), tuple(bad), (read,))
-    held, more, read_too = read_records(storage, data.eval)
-    return Raw(tuple(train), tuple(held), (*bad, *more), (read, read_too))
+        return Raw(tuple(train), (), tuple(bad), tuple(read))
+    held, more, read_too = read_sources(storage, data.eval)
+    return Raw(tuple(train), tuple(held), (*bad, *more), (*read, *read_too))
 
 
 def prepare(raw: Raw, data: DataSource, tokenizer: Any, stops: Sequence[int], how: Reading, progress: Progress) -> Rows:

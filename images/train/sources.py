@@ -44,6 +44,22 @@ class Record:
     value: dict[str, Any]
 
 
+def read_sources(storage: Storage, uri: str) -> tuple[list[Record], list[BadRow], list[DataRead]]:
+    """Everything in the file at `uri`, or in all files that it names with `*`, in the order of their names."""
+    if "*" not in uri:
+        records, bad, read = read_records(storage, uri)
+        return records, bad, [read]
+    found = storage.matching(uri)
+    if not found:
+        raise StorageFailed(f"Nothing matches {uri}", "Check data.train and data.eval.")
+    parts = [read_records(storage, one) for one in found]
+    return (
+        [record for records, _, _ in parts for record in records],
+        [row for _, bad, _ in parts for row in bad],
+        [read for _, _, read in parts],
+    )
+
+
 def read_records(storage: Storage, uri: str) -> tuple[list[Record], list[BadRow], DataRead]:
     """Everything in the file at `uri`, what is wrong with it, and which version of it was read."""
     found = storage.read(uri)

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from images.common.storage import split_uri, storage_client, upload_folder
+from images.common.storage import list_folder, split_uri, storage_client, upload_folder
 from images.train.failures import DiskFull, NotPermitted, StorageFailed
 
 ANY = -1
@@ -110,6 +111,24 @@ class Storage:
             return
         for path in sorted(p for p in source.rglob("*") if p.is_file()):
             _write_file(Path(child(folder, path.relative_to(source).as_posix())), path.read_bytes(), ANY)
+
+    def matching(self, pattern: str) -> list[str]:
+        """The sorted addresses that a pattern names: `*` within a folder, `**` through folders.
+
+        Those in a bucket carry the generation that was listed, so that what is read is what was found.
+        """
+        pattern = pattern if is_bucket(pattern) else str(Path(pattern))
+        fixed = pattern.partition("*")[0]
+        folder = fixed.rpartition("/")[0]
+        whole = re.compile(re.escape(pattern).replace(r"\*\*/", "(?:.*/)?").replace(r"\*", "[^/]*"))
+        if not is_bucket(pattern):
+            paths = sorted(str(path) for path in Path(folder or ".").rglob("*") if path.is_file())
+            return [path for path in paths if whole.fullmatch(path)]
+        bucket, prefix = split_uri(folder)
+        with translated(pattern):
+            pieces = list_folder(self.google(), bucket, prefix)
+        found = [(f"{folder}/{piece.name}", piece.generation) for piece in pieces]
+        return [f"{uri}#{generation}" for uri, generation in found if whole.fullmatch(uri)]
 
     def google(self) -> Any:
         """The client of Cloud Storage."""

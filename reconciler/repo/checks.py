@@ -110,6 +110,8 @@ def _existing(path: FieldPath, text: str, around: Surroundings) -> Iterator[Find
 def _data(path: FieldPath, text: str, around: Surroundings) -> Iterator[Finding]:
     try:
         place = locations.data_location(text)
+        if isinstance(place, RepositoryPath) and "*" in place.path and path[0] == "data":
+            return  # What matches is looked for where it is hashed.
         if isinstance(place, RepositoryPath) and not locations.inside(around.root, place).is_file():
             yield Finding(path, "missing-file", f"{place} is a folder, not a file")
     except BadLocation as bad:
@@ -120,7 +122,9 @@ def _data(path: FieldPath, text: str, around: Surroundings) -> Iterator[Finding]
             path,
             "unpinned",
             f"{place} is not pinned: another upload under this name would go unnoticed",
-            "Append the generation, as #1763600000000000; `loraform pin` does it.",
+            "Patterns cannot be pinned yet: name one object, or put the files into the repository."
+            if "*" in place.uri
+            else "Append the generation, as #1763600000000000; `loraform pin` does it.",
             warning=not around.pins,
         )
 

@@ -15,6 +15,7 @@ import stat
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 from reconciler.core.errors import LoraformError
@@ -76,6 +77,21 @@ class Files:
         if path not in self._seen:
             self._seen[path] = self._content(path)
         return self._seen[path]
+
+    def matching(self, pattern: str) -> Content:
+        """Hash the files that a pattern with `*` names, as the folder that would hold just these. Raises Unreadable."""
+        folder = "/".join(takewhile(lambda part: "*" not in part, pattern.split("/")))
+        try:
+            places = sorted(place for place in self.root.glob(pattern) if place.is_file())
+        except ValueError as error:
+            raise Unreadable(
+                f"{pattern} is no pattern: {error}", "write FOLDER/*.jsonl, or FOLDER/**/*.jsonl"
+            ) from error
+        if not places:
+            raise Unreadable(f"no file matches {pattern}", "paths are relative to the root of the repository")
+        top = self.root / folder
+        entries = tuple(self._entry(place.relative_to(top).as_posix(), place, pattern) for place in places)
+        return Content(folder or ".", tree_digest(entries), True, entries)
 
     def text(self, path: str) -> str:
         """The text of a small file, as UTF-8. Raises Unreadable."""

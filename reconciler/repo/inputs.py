@@ -7,6 +7,7 @@ their pins, which stand in the manifest. Nothing is uploaded here.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple, TypeAlias
 
 from reconciler.backends.subject import Input
@@ -97,8 +98,11 @@ def _rows(text: str, target: Target, files: Files) -> Input:
     place = data_location(text)
     if not isinstance(place, RepositoryPath):
         return _elsewhere(text)
+    if "*" in place.path:
+        found = _uploaded(text, files.matching(place.path), target)
+        return replace(found, uri=f"{found.uri}/**/*")
     if files.is_folder(place.path):
-        raise Unreadable(f"{text} is a folder, not a file", "name one file of rows")
+        raise Unreadable(f"{text} is a folder, not a file", "name one file of rows, or write FOLDER/*.jsonl")
     content = files.content(place.path)
     if not content.size:
         raise Unreadable(f"{text} is empty", "put the rows there, one JSON object a line")

@@ -77,6 +77,36 @@ def test_moving_a_file_changes_nothing_and_editing_it_changes_the_training(tmp_p
     assert edited.identity != before.identity
 
 
+def test_a_pattern_is_the_content_of_its_files(tmp_path: Path) -> None:
+    repository(tmp_path)
+    (tmp_path / "data/link.jsonl").unlink()
+    (tmp_path / "data/more").mkdir()
+    (tmp_path / "data/more/a.jsonl").write_text('{"messages": [1]}\n')
+    (before, *_), problems = wish(tmp_path, {"data": {"train": "data/**/*.jsonl"}})
+
+    (tmp_path / "data").rename(tmp_path / "rows")
+    moved = {"data": {"train": "rows/**/*.jsonl", "eval": "rows/eval.jsonl"}}
+    (after, *_), _ = wish(tmp_path, moved)
+    (tmp_path / "rows/more/b.jsonl").write_text('{"messages": [2]}\n')
+    (grown, *_), _ = wish(tmp_path, moved)
+
+    assert problems == ()
+    assert after.identity == before.identity != grown.identity
+    folder = spec_of(before).data.train.removesuffix("/**/*")
+    assert {f"{folder}/{name}" for name in ("train.jsonl", "more/a.jsonl")} <= {item.uri for item in before.uploads}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "said"), [("data/*.csv", "no file matches"), ("data/a**", "no pattern"), ("data/*.jsonl", "leads out")]
+)
+def test_a_pattern_that_names_nothing_readable_is_told(tmp_path: Path, pattern: str, said: str) -> None:
+    repository(tmp_path)
+
+    _, (problem,) = wish(tmp_path, {"data": {"train": pattern}})
+
+    assert said in problem.message
+
+
 def test_an_edited_base_changes_the_training(tmp_path: Path) -> None:
     repository(tmp_path)
     (before, *_), _ = wish(tmp_path)

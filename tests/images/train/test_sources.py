@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from images.train.failures import DataInvalid, StorageFailed
-from images.train.sources import read_records
+from images.train.sources import read_records, read_sources
 from images.train.storage import Storage
 
 
@@ -113,3 +113,26 @@ def test_a_pinned_generation_that_was_overwritten_is_not_replaced_by_the_newest(
 
     with pytest.raises(StorageFailed, match=r"`loraform pin` again"):
         read_records(storage, f"{bucket}/train.jsonl#{first}")
+
+
+@pytest.mark.parametrize("place", ["disk", "bucket"])
+@pytest.mark.parametrize(
+    ("pattern", "values"),
+    [("rows/*.jsonl", [1, 2]), ("rows/**/*.jsonl", [1, 2, 3]), ("*/a.jsonl", [1])],
+)
+def test_a_pattern_reads_its_files_in_the_order_of_their_names(
+    request: pytest.FixtureRequest, tmp_path: Path, storage: Storage, place: str, pattern: str, values: list[int]
+) -> None:
+    folder = str(tmp_path) if place == "disk" else str(request.getfixturevalue("bucket"))
+    for name, value in (("b.jsonl", 2), ("a.jsonl", 1), ("c.txt", 9), ("deep/c.jsonl", 3)):
+        storage.write(f"{folder}/rows/{name}", f'{{"a": {value}}}\n'.encode())
+
+    records, bad, reads = read_sources(storage, f"{folder}/{pattern}")
+
+    assert [record.value["a"] for record in records] == values
+    assert (bad, len(reads)) == ([], len(values))
+
+
+def test_a_pattern_that_matches_nothing_is_told(tmp_path: Path) -> None:
+    with pytest.raises(StorageFailed, match=r"Nothing matches .*\*\.jsonl"):
+        read_sources(Storage(), str(tmp_path / "*.jsonl"))
