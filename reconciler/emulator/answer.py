@@ -19,6 +19,8 @@ from reconciler.emulator import (
     pipeline_runs,
     predict,
     secret_versions,
+    tuning_jobs,
+    tuning_runs,
 )
 from reconciler.emulator.wire.codec import Message
 from reconciler.emulator.wire.errors import ApiError, Json
@@ -27,6 +29,7 @@ from reconciler.emulator.world import Answer, World
 METHODS: Mapping[str, Callable[[World, Any], Answer]] = {
     **jobs.METHODS,
     **pipeline_jobs.METHODS,
+    **tuning_jobs.METHODS,
     **models.METHODS,
     **endpoints.METHODS,
     **deployments.METHODS,
@@ -58,4 +61,5 @@ def advance(world: World) -> float:
     soon |= deployment_runs.advance(world)
     soon |= garden.advance(world)
     soon |= pipeline_runs.advance(world)
+    soon |= tuning_runs.advance(world)
     return SOON_S if soon else IDLE_S

@@ -89,7 +89,7 @@ def create(world: World, request: Message) -> Message:
     job.runtime_config.gcs_output_directory = root.rstrip("/")
     number = project_number(project_of(parent))
     job.service_account = job.service_account or f"{number}-compute@developer.gserviceaccount.com"
-    name = str(spec.get("pipelineInfo", {}).get("name", "pipeline"))
+    name = pipeline_spec.name_of(spec)
     job.display_name = job.display_name or name
     moment = re.sub(r"\D", "", new("google.protobuf.Timestamp", seconds=int(world.clock())).ToJsonString())
     job.name = f"{parent}/pipelineJobs/{request.pipeline_job_id or f'{name}-{moment}{new_id()[:6]}'}"
@@ -180,5 +180,4 @@ def _view(job: Message) -> Json:
     slim.CopyFrom(job)
     for field in ("pipeline_spec", "job_detail", "runtime_config"):
         slim.ClearField(field)
-    name = job.pipeline_spec["pipelineInfo"]["name"] if "pipelineInfo" in job.pipeline_spec.fields else ""
-    return {**to_json(slim), "pipelineName": name, "pipelineJobUserId": last(job.name)}
+    return {**to_json(slim), "pipelineName": pipeline_spec.name_of(spec_of(job)), "pipelineJobUserId": last(job.name)}

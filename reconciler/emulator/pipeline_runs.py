@@ -32,12 +32,14 @@ def advance(world: World) -> bool:
     soon = False
     for row in world.store.working(pipeline_jobs.KIND, BUSY):
         job = pipeline_jobs.read(row)
-        if job.state == pipeline_jobs.CANCELLING:
-            soon |= _cancel(world, row, job)
-        elif row.extra["template"]:
-            soon |= _tune(world, row, job)
-        else:
-            soon |= _run(world, row, job)
+        try:
+            if job.state == pipeline_jobs.CANCELLING:
+                soon |= _cancel(world, row, job)
+            else:
+                soon |= _tune(world, row, job) if row.extra["template"] else _run(world, row, job)
+        except ApiError as error:  # what it needs has been taken away
+            _end(world, job, error.message)
+            pipeline_jobs.save(world, row, job, row.extra, DONE)
     return soon
 
 

@@ -80,6 +80,11 @@ def fill(parameters: Json, given: Mapping[str, Any]) -> Json:
     return values
 
 
+def name_of(spec: Json) -> str:
+    """The pipeline's own name."""
+    return str(_dict(spec, "pipelineInfo").get("name", "pipeline"))
+
+
 def tasks_of(spec: Json) -> dict[str, Task]:
     """The tasks of a pipeline in an order in which they can run. Raises INVALID_ARGUMENT or UNIMPLEMENTED."""
     components = _dict(spec, "components")
@@ -153,12 +158,15 @@ def _task(name: str, one: Json, components: Json, executors: Json) -> Task:
     if not container.get("image"):
         raise _not_run(name, "has no container (an importer or a resolver)")
     inputs = _dict(one, "inputs")
-    after = set(one.get("dependentTasks", []))
+    waits = one.get("dependentTasks", [])
+    if not isinstance(waits, list):
+        raise invalid("pipeline_job.pipeline_spec", f"The dependentTasks of {name} must be a list.")
+    after = set(map(str, waits))
     for source in (*_dict(inputs, "parameters").values(), *_dict(inputs, "artifacts").values()):
         for key in ("taskOutputParameter", "taskOutputArtifact"):
             producer = _dict(_plain(source), key).get("producerTask")
             if producer:
-                after.add(producer)
+                after.add(str(producer))
     puts_out = _dict(component, "outputDefinitions")
     return Task(
         name=name,

@@ -53,7 +53,15 @@ def parse(body: Json, name: str, at: str = "") -> Message:
     message = new(name)
     try:
         json_format.ParseDict(body, message, max_recursion_depth=100)
-    except (json_format.ParseError, TypeError, ValueError, AttributeError, RecursionError, OverflowError) as error:
+    except (
+        json_format.ParseError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        RecursionError,
+        OverflowError,
+        SystemError,
+    ) as error:
         raise _bad_json(str(error), at) from None
     return message
 

@@ -24,6 +24,8 @@ _FOREIGN_TYPES = {
 }
 # What the v1 types lack (`custom_model`) the others have, and each version's client wants its own types back.
 _BETA = {"ModelGardenService.Deploy"}
+# Their types lack fields that clients send (`wire.tuning_types`): the service reads the JSON itself.
+AS_JSON = {"GenAiTuningService.CreateTuningJob"}
 RAW = {"PredictionService.RawPredict", "PredictionService.StreamRawPredict"}
 
 
@@ -46,6 +48,8 @@ def build(match: Match, query: str, body: bytes, content_type: str = "") -> Mess
         elif body.strip():
             parse_text(body)
         _add_query(fields, parse_qsl(query, keep_blank_values=True), kind)
+        if binding.method in AS_JSON:
+            return {**fields, binding.variable: match.value}
         request = parse(fields, kind)
     _set(request, binding.variable.split("."), match.value)
     return request
