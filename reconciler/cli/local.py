@@ -38,6 +38,7 @@ class Server:
     pid: int
     url: str
     folder: Path
+    tls_url: str = ""
 
     @property
     def log(self) -> Path:
@@ -53,11 +54,12 @@ def programs() -> Mapping[str, list[str]]:
     }
 
 
-def command(folder: Path, port: int, further: Mapping[str, object]) -> list[str]:
+def command(folder: Path, port: int, further: Mapping[str, object], *, tls: bool = False) -> list[str]:
     """The command line of the server process; `further` programs, by image, beside or in place of ours."""
     return [
         sys.executable, "-m", "reconciler.emulator", "--host", "127.0.0.1", "--port", str(port),
         "--state", str(folder), "--programs", json.dumps({**programs(), **further}),
+        *(["--tls"] if tls else []),
     ]  # fmt: skip
 
 
@@ -65,7 +67,7 @@ def running(folder: Path) -> Server | None:
     """The server whose folder this is, when its process lives; None otherwise. Asks nothing over the network."""
     try:
         written = json.loads((folder / "server.json").read_text(encoding="utf-8"))
-        server = Server(int(written["pid"]), str(written["url"]), folder)
+        server = Server(int(written["pid"]), str(written["url"]), folder, str(written.get("tls_url", "")))
         alive = "reconciler.emulator" in psutil.Process(server.pid).cmdline()
     except (OSError, ValueError, KeyError, TypeError, psutil.Error):
         return None
@@ -96,6 +98,7 @@ def start(
     detach: bool,
     waiting: Callable[[float], None],
     further: Mapping[str, object] = MappingProxyType({}),
+    tls: bool = False,
 ) -> Server:
     """Start the server and return once it answers. `waiting` is called with the seconds so far while it does not.
 
@@ -111,7 +114,7 @@ def start(
     with (folder / "server.log").open("ab") as log:
         log_from = log.tell()
         child = subprocess.Popen(
-            command(folder, port, further),
+            command(folder, port, further, tls=tls),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

@@ -22,6 +22,9 @@ STATE = typer.Option(help="Folder of its objects and databases. [default: .loraf
 PROGRAMS = typer.Option(
     help="Programs for images of your own: a JSON file of image names and command lines.", show_default=False
 )
+TLS = typer.Option(
+    "--tls", help="Answer with TLS too: clients of dedicated endpoints know no other way. ca.pem is what they trust."
+)
 DETACH = typer.Option("--detach", "-d", help="Return as soon as it answers; `loraform down` stops it.")
 
 
@@ -30,6 +33,7 @@ def run(
     state: Annotated[Path | None, STATE] = None,
     detach: Annotated[bool, DETACH] = False,
     programs: Annotated[Path | None, PROGRAMS] = None,
+    tls: Annotated[bool, TLS] = False,
 ) -> int:
     """Start the embedded Vertex AI: real training and real serving on this machine, no account needed.
 
@@ -51,6 +55,7 @@ def run(
                 port,
                 detach=detach,
                 further=_further(programs),
+                tls=tls,
                 waiting=lambda spent: screen.meanwhile(f"Starting the embedded Vertex AI, {spent:.0f} s"),
             )
             try:
@@ -80,9 +85,11 @@ def _further(programs: Path | None) -> Mapping[str, object]:
 
 
 def _where(server: local.Server, what: str) -> str:
+    secure = [f"  TLS    {server.tls_url}  (REQUESTS_CA_BUNDLE={server.folder / 'ca.pem'})"] if server.tls_url else []
     return "\n".join(
         [
             f"The embedded Vertex AI {what}: {server.url}  (process {server.pid})",
+            *secure,
             f"  state  {server.folder}",
             f"  log    {server.log}",
         ]

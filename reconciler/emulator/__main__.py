@@ -19,6 +19,8 @@ def main() -> int:
     parser.add_argument("--programs", default="{}", help='{"image": ["program", "word"]} as JSON, or a file of it')
     parser.add_argument("--project", default="loraform-local", help="GOOGLE_CLOUD_PROJECT of what is started")
     parser.add_argument("--jobs-at-once", type=int, default=1, help="custom jobs that run at a time")
+    parser.add_argument("--tls", action="store_true", help="answer with TLS too, on a port of its own")
+    parser.add_argument("--tls-port", type=int, default=0, help="that port; 0 takes a free one")
     parser.add_argument("--replicas-at-most", type=int, default=2, help="servers that run of one deployed model")
     parser.add_argument("--stand-ins", default="{}", help='{"base model": "folder"} as JSON, or a file of it')
     chosen = parser.parse_args()
@@ -35,6 +37,7 @@ def main() -> int:
         project=chosen.project,
         jobs_at_once=max(1, chosen.jobs_at_once),
         stand_ins=stand_ins,
+        tls_port=chosen.tls_port if chosen.tls else None,
         replicas_at_most=max(1, chosen.replicas_at_most),
     )
     try:

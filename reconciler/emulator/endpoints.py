@@ -44,7 +44,7 @@ def create(world: World, request: Message) -> Message:
     endpoint.name = f"{parent}/endpoints/{request.endpoint_id or new_id()}"
     stamp(endpoint.create_time, world.clock())
     endpoint.update_time.CopyFrom(endpoint.create_time)
-    _address(endpoint)
+    _address(world, endpoint)
     endpoint.etag = etag(endpoint)
     try:
         world.store.add(Row(KIND, endpoint.name, parent, endpoint.SerializeToString(), {}))
@@ -128,7 +128,8 @@ def _read(row: Row) -> Message:
 
 
 def _shown(world: World, endpoint: Message) -> Message:
-    """With what is only known of it now: how many replicas answer."""
+    """With what is only known of it now: where it answers, and how many replicas do."""
+    _address(world, endpoint)
     for one in endpoint.deployed_models:
         row = world.store.get("deployment", f"{endpoint.name}/deployedModels/{one.id}")
         if row is not None and "available" in row.extra:
@@ -146,15 +147,16 @@ def _update(world: World, asked: Message, paths: list[str]) -> Message:
     check_display_name(endpoint.display_name, "endpoint.display_name")
     check_labels(endpoint.labels, "endpoint.labels")
     check_split(endpoint.traffic_split, {one.id for one in endpoint.deployed_models})
-    _address(endpoint)
+    _address(world, endpoint)
     save(world, endpoint)
     return endpoint
 
 
-def _address(endpoint: Message) -> None:
-    """The address of its own that a dedicated endpoint gets."""
+def _address(world: World, endpoint: Message) -> None:
+    """The address of its own that a dedicated endpoint gets: one that answers where there is a TLS port."""
     endpoint.dedicated_endpoint_dns = (
-        f"{last(endpoint.name)}.{location_of(endpoint.name)}-{project_of(endpoint.name)}.prediction.vertexai.goog"
+        world.settings.tls_address
+        or f"{last(endpoint.name)}.{location_of(endpoint.name)}-{project_of(endpoint.name)}.prediction.vertexai.goog"
         if endpoint.dedicated_endpoint_enabled
         else ""
     )

@@ -27,6 +27,7 @@ from reconciler.emulator.server import App, Front, application
 from reconciler.emulator.settings import Program, Settings
 from reconciler.emulator.storage import Storage, open_storage
 from reconciler.emulator.store import Row, Store
+from reconciler.emulator.tls import Certificate, certificate
 from reconciler.emulator.wire.routes import load_routes
 from reconciler.emulator.work.forwarding import forwarder
 from reconciler.emulator.work.health import Health
@@ -45,7 +46,7 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The command line. `port` 0 takes any free port."""
+    """The command line. `port` 0 takes any free port, and so does `tls_port`; None is no TLS at all."""
 
     host: str
     port: int
@@ -54,7 +55,17 @@ class Options:
     project: str
     jobs_at_once: int
     replicas_at_most: int = 2
+    tls_port: int | None = None
     stand_ins: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Secure:
+    """The TLS port: its socket, `localhost:PORT`, and its certificate."""
+
+    listener: socket.socket
+    address: str
+    certificate: Certificate
 
 
 def serve(options: Options, say: Callable[[str], None]) -> None:
@@ -63,7 +74,11 @@ def serve(options: Options, say: Callable[[str], None]) -> None:
     # uvicorn ends well on these and raises them again when it is done: then there is nothing left to do.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _nothing)
-    with _only_one(options.folder), _listening(options) as listener:
+    with (
+        _only_one(options.folder),
+        _listening(options.host, options.port, "--port") as listener,
+        _secure(options) as secure,
+    ):
         host = f"[{options.host}]" if ":" in options.host else options.host
         url = f"http://{host}:{listener.getsockname()[1]}"
         store = Store(options.folder / "vertex.sqlite")
@@ -77,15 +92,21 @@ def serve(options: Options, say: Callable[[str], None]) -> None:
                 jobs_at_once=options.jobs_at_once,
                 stand_ins=options.stand_ins,
                 replicas_at_most=options.replicas_at_most,
+                tls_address=secure.address if secure else "",
             )
             with open_storage(options.folder / "storage") as storage:
-                asyncio.run(_serve(settings, store, storage, listener, say))
+                asyncio.run(_serve(settings, store, storage, listener, secure, say))
         finally:
             store.close()
 
 
 async def _serve(
-    settings: Settings, store: Store, storage: Storage, listener: socket.socket, say: Callable[[str], None]
+    settings: Settings,
+    store: Store,
+    storage: Storage,
+    listener: socket.socket,
+    secure: _Secure | None,
+    say: Callable[[str], None],
 ) -> None:
     awake = asyncio.Event()
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=20)
@@ -97,7 +118,7 @@ async def _serve(
         front = Front(world, load_routes(), storage.app, storage.claims, Calls(), awake.set, forwarder(client))
         working = asyncio.create_task(_work(world, storage, awake))
         try:
-            await _answer(application(front), listener, settings, say)
+            await _answer(application(front), listener, secure, settings, say)
         finally:
             working.cancel()
             with suppress(asyncio.CancelledError):
@@ -107,9 +128,43 @@ async def _serve(
             job_runs.interrupt(world)
 
 
-async def _answer(app: App, listener: socket.socket, settings: Settings, say: Callable[[str], None]) -> None:
-    config = uvicorn.Config(
+async def _answer(
+    app: App, listener: socket.socket, secure: _Secure | None, settings: Settings, say: Callable[[str], None]
+) -> None:
+    server = uvicorn.Server(_config(app))
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    await _begun(server, serving)
+    where = settings.folder / "server.json"
+    other: uvicorn.Server | None = None
+    securing: asyncio.Task[None] | None = None
+    try:
+        if secure is not None and server.started:
+            # Begun after the first and ended before it: each takes the signals over and hands them on at its end.
+            other = uvicorn.Server(_config(app, secure.certificate.chain))
+            securing = asyncio.create_task(other.serve(sockets=[secure.listener]))
+            await _begun(other, securing)
+        if server.started:
+            _write_whole(where, _card(settings, secure))
+            say(f"The embedded Vertex AI answers at {settings.url}")
+        if secure is not None:
+            say(f"and at https://{secure.address} for those who trust {secure.certificate.authority}")
+        await serving
+    finally:
+        where.unlink(missing_ok=True)
+        if other is not None and securing is not None:
+            other.should_exit = True
+            await securing
+
+
+async def _begun(server: uvicorn.Server, serving: asyncio.Task[None]) -> None:
+    while not server.started and not serving.done():
+        await asyncio.sleep(0.005)
+
+
+def _config(app: App, chain: Path | None = None) -> uvicorn.Config:
+    return uvicorn.Config(
         app,
+        ssl_certfile=chain,
         http="httptools",
         ws="none",
         lifespan="off",
@@ -121,18 +176,6 @@ async def _answer(app: App, listener: socket.socket, settings: Settings, say: Ca
         server_header=False,
         backlog=512,
     )
-    server = uvicorn.Server(config)
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
-    while not server.started and not serving.done():
-        await asyncio.sleep(0.005)
-    where = settings.folder / "server.json"
-    try:
-        if server.started:
-            _write_whole(where, _card(settings))
-            say(f"The embedded Vertex AI answers at {settings.url}")
-        await serving
-    finally:
-        where.unlink(missing_ok=True)
 
 
 async def _work(world: World, storage: Storage, awake: asyncio.Event) -> None:
@@ -166,18 +209,31 @@ def _only_one(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _listening(options: Options) -> Iterator[socket.socket]:
-    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
+def _secure(options: Options) -> Iterator[_Secure | None]:
+    """The second socket and what it shows of itself; None when there shall be none."""
+    if options.tls_port is None:
+        yield None
+        return
+    try:
+        found = certificate(options.folder, options.host, datetime.now(UTC))
+    except ModuleNotFoundError:
+        raise RefusedError("TLS needs the package cryptography: pip install cryptography.") from None
+    with _listening(options.host, options.tls_port, "--tls-port") as listener:
+        yield _Secure(listener, f"localhost:{listener.getsockname()[1]}", found)
+
+
+@contextmanager
+def _listening(host: str, port: int, option: str) -> Iterator[socket.socket]:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         # The HTTP server writes head and body apart; with Nagle on, a client's delayed ACK costs 40 ms an answer.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
-            listener.bind((options.host, options.port))
+            listener.bind((host, port))
         except OSError as error:
             raise RefusedError(
-                f"Cannot listen on {options.host}:{options.port}: {error.strerror}. Choose another --port; 0 takes "
-                "a free one."
+                f"Cannot listen on {host}:{port}: {error.strerror}. Choose another {option}; 0 takes a free one."
             ) from None
         yield listener
 
@@ -191,10 +247,13 @@ def _mark(store: Store) -> str:
     return str(row.extra["mark"])
 
 
-def _card(settings: Settings) -> str:
+def _card(settings: Settings, secure: _Secure | None) -> str:
     started = datetime.now(UTC).isoformat()
     port = int(settings.url.rpartition(":")[2])
-    return json.dumps({"pid": os.getpid(), "port": port, "url": settings.url, "started": started})
+    card = {"pid": os.getpid(), "port": port, "url": settings.url, "started": started}
+    if secure is not None:
+        card |= {"tls_url": f"https://{secure.address}", "ca": str(secure.certificate.authority)}
+    return json.dumps(card)
 
 
 def _who(folder: Path) -> str:

@@ -18,7 +18,8 @@ class Settings:
     """`folder` holds everything that is kept; `url` is the server's own address, without a slash at the end.
 
     `jobs_at_once` custom jobs run at a time, the others wait. Of a deployed model `replicas_at_most` servers run,
-    however many are asked for. `grace_s` is the time between asking a program to end
+    however many are asked for. `tls_address` is the `localhost:PORT` of dedicated endpoints, empty without a TLS port.
+    `grace_s` is the time between asking a program to end
     and ending it. `mark` is in the environment of everything that is started, so that leftovers can be recognised.
     `stand_ins` says which model on this machine is tuned in place of a base model that only the cloud has.
     """
@@ -31,6 +32,7 @@ class Settings:
     jobs_at_once: int = 1
     grace_s: float = 10.0
     replicas_at_most: int = 2
+    tls_address: str = ""
     stand_ins: Mapping[str, str] = field(default_factory=dict)
 
     def program(self, image: str) -> Program | None:

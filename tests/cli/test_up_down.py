@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import signal
+import ssl
 import subprocess
 import urllib.request
 from pathlib import Path
@@ -23,6 +24,17 @@ def test_up_detached_returns_when_it_answers_and_says_where_things_are(loraform:
     assert str(found["url"]) in answer.stdout
     assert str(repository / ".loraform/vertex/server.log") in answer.stdout
     with urllib.request.urlopen(f"{found['url']}/emulator/health") as health:
+        assert health.status == 200
+
+
+def test_up_with_tls_says_where_and_whom_to_trust(loraform: Loraform, repository: Path) -> None:
+    answer = loraform("up", "--detach", "--tls")
+
+    assert answer.returncode == 0, answer.stderr
+    found = server(repository)
+    assert str(found["tls_url"]) in answer.stdout.replace("\n", "")
+    trusted = ssl.create_default_context(cafile=repository / ".loraform/vertex/ca.pem")
+    with urllib.request.urlopen(f"{found['tls_url']}/emulator/health", context=trusted) as health:
         assert health.status == 200
 
 
