@@ -168,5 +168,7 @@ def _run(
             timeout=_SECONDS,
             check=False,
         )
+    except FileNotFoundError:
+        return subprocess.CompletedProcess(command, 127, "", "git is not installed")
     except subprocess.TimeoutExpired as error:
         raise LoraformError(f"git did not answer within {_SECONDS:.0f} s: git {command[3]}") from error
