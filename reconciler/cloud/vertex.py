@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from reconciler.cloud.clock import Clock
 from reconciler.cloud.errors import from_operation
+from reconciler.cloud.gapic import client_class, request_class
 from reconciler.cloud.limits import UNLIMITED, Quotas
 from reconciler.cloud.retry import LOCAL, Patience, with_patience
 from reconciler.core.calls import Call
@@ -153,9 +154,7 @@ class Vertex:
 
         Returns `predictions`, `deployed_model_id`, `model`, `model_version_id`. Numbers come back as floats.
         """
-        from google.cloud import aiplatform_v1
-
-        request = aiplatform_v1.PredictRequest(endpoint=endpoint)
+        request = request_class("Predict")(endpoint=endpoint)
         proto = type(request).pb(request)
         _parse({"instances": list(instances), "parameters": dict(parameters or {})}, proto, "Predict")
         client = self._client("PredictionService", dedicated)
@@ -213,9 +212,8 @@ class Vertex:
 
     def _google_client(self, service: str, address: str) -> Any:
         from google.auth.credentials import AnonymousCredentials
-        from google.cloud import aiplatform_v1
 
-        make = getattr(aiplatform_v1, f"{service}Client")
+        make = client_class(service)
         embedded = self.target.api_endpoint
         try:
             if embedded:
@@ -230,9 +228,7 @@ class Vertex:
             raise translate(error, f"connecting to {service}") from error
 
     def _request(self, call: Call) -> Any:
-        from google.cloud import aiplatform_v1
-
-        make = getattr(aiplatform_v1, f"{call.method}Request", None)
+        make = request_class(call.method)
         if make is None:
             raise LoraformError(f"{call.service} has no method {call.method}")
         message = make()
