@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from reconciler.emulator.lifecycle import Options, RefusedError, serve
+from reconciler.emulator.quotas import read_quotas
 from reconciler.emulator.settings import read_programs, read_stand_ins
 
 
@@ -23,10 +24,12 @@ def main() -> int:
     parser.add_argument("--tls-port", type=int, default=0, help="that port; 0 takes a free one")
     parser.add_argument("--replicas-at-most", type=int, default=2, help="servers that run of one deployed model")
     parser.add_argument("--stand-ins", default="{}", help='{"base model": "folder"} as JSON, or a file of it')
+    parser.add_argument("--quotas", type=Path, help="JSON file with quotas (default: none)")
     chosen = parser.parse_args()
     try:
         programs = read_programs(chosen.programs)
         stand_ins = read_stand_ins(chosen.stand_ins)
+        quotas = read_quotas(chosen.quotas) if chosen.quotas else ()
     except ValueError as error:
         parser.error(str(error))
     options = Options(
@@ -39,6 +42,7 @@ def main() -> int:
         stand_ins=stand_ins,
         tls_port=chosen.tls_port if chosen.tls else None,
         replicas_at_most=max(1, chosen.replicas_at_most),
+        quotas=quotas,
     )
     try:
         serve(options, lambda line: print(line, flush=True))  # noqa: T201 - this is the program's one line of output

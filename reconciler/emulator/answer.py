@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from reconciler.emulator import (
     deployment_runs,
     deployments,
     endpoints,
+    fates,
     garden,
     job_runs,
     jobs,
@@ -22,9 +24,12 @@ from reconciler.emulator import (
     tuning_jobs,
     tuning_runs,
 )
+from reconciler.emulator.faults import LostResponseError, Struck, strike
+from reconciler.emulator.quota_checks import check_quotas
 from reconciler.emulator.wire.codec import Message
 from reconciler.emulator.wire.errors import ApiError, Json
-from reconciler.emulator.world import Answer, World
+from reconciler.emulator.wire.names import last, location_of
+from reconciler.emulator.world import Answer, Forward, World
 
 METHODS: Mapping[str, Callable[[World, Any], Answer]] = {
     **jobs.METHODS,
@@ -47,12 +52,61 @@ def answer(world: World, method: str, request: Message | Json | None) -> Answer:
     """Answer one call. `method` is such as `JobService.CreateCustomJob`, `request` its request message (or JSON, for
     Secret Manager and Cloud Logging).
 
-    Raises `ApiError`; UNIMPLEMENTED with the method's name when it is not served here.
+    Raises `ApiError`; UNIMPLEMENTED with the method's name when it is not served here. A fault that was ordered may
+    strike: then `LostResponseError` says that the call had its effect, and `world.pause` is called for a delay.
     """
+    struck = strike(world.faults, method, resource_of(request))
+    if struck.delay_s:
+        world.pause(struck.delay_s)
+    return answer_struck(world, method, request, struck)
+
+
+def answer_struck(world: World, method: str, request: Message | Json | None, struck: Struck) -> Answer:
+    """`answer`, for a caller that has looked for faults and has let the delay pass. Raises the same."""
     serve = METHODS.get(method)
     if serve is None:
         raise ApiError("UNIMPLEMENTED", f"{method} is not implemented by the embedded Vertex AI.")
-    return serve(world, request)
+    if struck.refusal is not None:
+        raise struck.refusal
+    resource = resource_of(request)
+    refused = fates.refused(method, location_of(resource), struck.fates)
+    if refused is not None:
+        raise refused
+    check_quotas(world, method, resource, request)
+    seen = world
+    if struck.stale_s:
+        seen = replace(world, store=world.store.as_of(world.clock() - struck.stale_s))
+    found = serve(seen, request)
+    if struck.fates and not isinstance(found, Forward):
+        fates.lay_upon(world, getattr(found, "name", ""), struck.fates)
+    if struck.crash and isinstance(found, Forward):
+        _crash(world, resource, found.facts["deployedModelId"])
+    if struck.lost:
+        raise LostResponseError(f"The answer to {method} was lost.")
+    return found
+
+
+def resource_of(request: Message | Json | None) -> str:
+    """What a request is about: its `name`, `parent` or `endpoint`, or the name inside the thing that it carries."""
+    if request is None:
+        return ""
+    if isinstance(request, dict):
+        return str(request.get("name") or request.get("parent") or "")
+    for field in ("name", "parent", "endpoint", "model"):
+        value = getattr(request, field, "")
+        found = value if isinstance(value, str) else getattr(value, "name", "")
+        if found:
+            return str(found)
+    return ""
+
+
+def _crash(world: World, endpoint: str, deployed: str) -> None:
+    """Kill a replica of a deployed model, as a crash does it."""
+    name = f"endpoints/{last(endpoint)}/{deployed}"
+    key = next((key for key in (name, *(f"{name}/{n}" for n in range(16))) if world.runner.known(key)), None)
+    if key is not None:
+        world.runner.stop(key, 0.0)
+        world.runner.stop(key, 0.0)
 
 
 def advance(world: World) -> float:

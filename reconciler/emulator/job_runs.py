@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from reconciler.emulator import jobs
+from reconciler.emulator import fates, jobs
 from reconciler.emulator.store import BUSY, DONE, HELD, WAITING, Row
 from reconciler.emulator.wire.codec import Message
 from reconciler.emulator.wire.errors import RPC_CODES, invalid
@@ -76,6 +76,10 @@ def workers(job: Message) -> list[tuple[str, Message]]:
 
 
 def _start(world: World, row: Row, job: Message) -> None:
+    fated = fates.at_start(row, job)
+    if fated is not None:
+        jobs.save(world, _with_verdict(row, *fated), job, BUSY)
+        return
     stamp(job.start_time, world.clock())
     try:
         programs = [
@@ -101,6 +105,10 @@ def _watch(world: World, row: Row) -> bool:
     keys = [key for worker, _ in workers(job) if world.runner.known(key := _key(job, worker))]
     verdict = row.extra.get("verdict") or _verdict(world, row, job)
     if verdict is None:
+        if row.extra.get("restarting") or fates.preempted(world, row, job):
+            return _preempt(world, row, job, keys)
+        if row.extra["hold"] and row.extra.get("fates"):
+            return _play(world, row, job)
         if row.extra["hold"]:
             stamp(job.start_time, world.clock())
             job.state = jobs.RUNNING
@@ -125,12 +133,46 @@ def _watch(world: World, row: Row) -> bool:
     return True
 
 
+def _play(world: World, row: Row, job: Message) -> bool:
+    """A held job with fates to come is looked at again and again, as one that runs is."""
+    if job.state != jobs.RUNNING:
+        stamp(job.start_time, world.clock())
+        job.state = jobs.RUNNING
+        jobs.save(world, row, job, BUSY)
+    return False
+
+
+def _preempt(world: World, row: Row, job: Message, keys: list[str]) -> bool:
+    """Stop a SPOT job as its machine goes, with the notice that programs get, and queue it again."""
+    if not row.extra.get("restarting"):
+        row = fates.without_preemption(row)
+        row = Row(row.kind, row.name, row.parent, row.body, {**row.extra, "restarting": True}, BUSY)
+        job.state = jobs.PENDING
+        jobs.save(world, row, job, BUSY)
+    for key in keys:
+        if world.runner.exit_code(key) is None:
+            world.runner.stop(key, world.settings.grace_s)
+    if not all(world.runner.gone(key) for key in keys):
+        return True
+    for key in keys:
+        world.runner.forget(key)
+    extra = {name: value for name, value in row.extra.items() if name != "restarting"}
+    work = BUSY if row.extra["hold"] else WAITING
+    jobs.save(world, Row(row.kind, row.name, row.parent, row.body, extra, work), job, work)
+    return True
+
+
 def _verdict(world: World, row: Row, job: Message) -> tuple[int, str, str] | None:
     """How this job ends, once that is known."""
     if job.state == jobs.CANCELLING:
         return jobs.CANCELLED, "CANCELLED", "The job was cancelled."
-    if row.extra["hold"]:
+    if row.extra.get("restarting"):
         return None
+    if row.extra["hold"]:
+        return fates.at_start(row, job) or fates.at_work(world, row, job)
+    fated = fates.at_work(world, row, job)
+    if fated is not None:
+        return fated
     limit = job.job_spec.scheduling.timeout.ToTimedelta().total_seconds()
     if world.clock() - job.start_time.ToMicroseconds() / 1e6 > limit:
         return jobs.FAILED, "DEADLINE_EXCEEDED", f"The job ran longer than its timeout of {limit:g} s and was ended."

@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import secrets
+import shutil
 import signal
 import socket
 import time
@@ -16,13 +17,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
+from typing import Any, cast
 
 import httpx
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from reconciler.emulator import job_runs
 from reconciler.emulator.answer import advance
 from reconciler.emulator.calls import Calls
+from reconciler.emulator.quotas import Quota, Quotas
 from reconciler.emulator.server import App, Front, application
 from reconciler.emulator.settings import Program, Settings
 from reconciler.emulator.storage import Storage, open_storage
@@ -34,6 +38,7 @@ from reconciler.emulator.work.health import Health
 from reconciler.emulator.work.processes import Processes
 from reconciler.emulator.world import World
 
+MARK_KIND = "mark"
 END_GRACE_S = 5.0
 COLLECT_EVERY_S = 5.0
 # Replicas are local and slow machines think long; a client that gives up earlier is noticed anyway.
@@ -57,6 +62,7 @@ class Options:
     replicas_at_most: int = 2
     tls_port: int | None = None
     stand_ins: Mapping[str, str] = field(default_factory=dict)
+    quotas: tuple[Quota, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +96,7 @@ def serve(options: Options, say: Callable[[str], None]) -> None:
                 programs=options.programs,
                 mark=_mark(store),
                 jobs_at_once=options.jobs_at_once,
+                quotas=options.quotas,
                 stand_ins=options.stand_ins,
                 replicas_at_most=options.replicas_at_most,
                 tls_address=secure.address if secure else "",
@@ -111,11 +118,33 @@ async def _serve(
     awake = asyncio.Event()
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=20)
     async with httpx.AsyncClient(timeout=ANSWER_TIMEOUT_S, limits=limits, trust_env=False) as client:
-        runner = Processes(store, time.time, settings.mark)
-        world = World(store, time.time, runner, Health(client, awake.set), settings, storage.folders)
+        clock = storage.clock
+        runner = Processes(store, clock, settings.mark)
+        health = Health(client, awake.set)
+        world = World(store, clock, runner, health, settings, storage.folders, quotas=Quotas(settings.quotas))
         runner.clear_leftovers()
         job_runs.interrupt(world)
-        front = Front(world, load_routes(), storage.app, storage.claims, Calls(), awake.set, forwarder(client))
+        calls = Calls()
+
+        async def reset() -> None:
+            store.clear(MARK_KIND)
+            await asyncio.to_thread(runner.end_all, END_GRACE_S)
+            runner.forget_all()
+            store.clear(MARK_KIND)
+            health.forget_all()
+            await asyncio.to_thread(storage.folders.clear)
+            for folder in ("logs", "jobs", "replicas"):
+                shutil.rmtree(settings.folder / folder, ignore_errors=True)
+            world.faults.clear()
+            world.quotas.seen.clear()
+            world.turns.credit.clear()
+            world.replicas.clear()
+            calls.clear()
+            clock.back_to_real()
+
+        front = Front(
+            world, load_routes(), storage.app, storage.claims, calls, awake.set, forwarder(client), clock, reset
+        )
         working = asyncio.create_task(_work(world, storage, awake))
         try:
             await _answer(application(front), listener, secure, settings, say)
@@ -161,11 +190,18 @@ async def _begun(server: uvicorn.Server, serving: asyncio.Task[None]) -> None:
         await asyncio.sleep(0.005)
 
 
+def _droppable(**given: Any) -> Any:
+    """uvicorn's protocol, which the application finds in its scope: so it can drop a connection without an answer."""
+    protocol = HttpToolsProtocol(**{**given, "app_state": dict(given["app_state"])})
+    protocol.app_state["protocol"] = protocol
+    return protocol
+
+
 def _config(app: App, chain: Path | None = None) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         ssl_certfile=chain,
-        http="httptools",
+        http=cast("Any", _droppable),
         ws="none",
         lifespan="off",
         interface="asgi3",
@@ -240,9 +276,9 @@ def _listening(host: str, port: int, option: str) -> Iterator[socket.socket]:
 
 def _mark(store: Store) -> str:
     """What tells this folder's programs from all others; made once and kept."""
-    row = store.get("mark", "mark")
+    row = store.get(MARK_KIND, "mark")
     if row is None:
-        row = Row("mark", "mark", "", b"", {"mark": secrets.token_hex(12)})
+        row = Row(MARK_KIND, "mark", "", b"", {"mark": secrets.token_hex(12)})
         store.add(row)
     return str(row.extra["mark"])
 

@@ -7,14 +7,20 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from reconciler.emulator import operations
-from reconciler.emulator.answer import METHODS, answer
+from reconciler.emulator.answer import METHODS, answer_struck
 from reconciler.emulator.calls import Calls
+from reconciler.emulator.clock import Clock
 from reconciler.emulator.control import control
+from reconciler.emulator.faults import STORAGE, LostResponseError, Struck, strike
+from reconciler.emulator.gcs.errors import StorageError
+from reconciler.emulator.origins import refuse_strangers
+from reconciler.emulator.page import PAGE_HEADERS, page
 from reconciler.emulator.wire.codec import new, to_json
 from reconciler.emulator.wire.errors import ApiError, Json
 from reconciler.emulator.wire.plain_routes import match_plain
@@ -30,6 +36,7 @@ App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 STORAGE_PREFIXES = ("/storage/", "/upload/storage/", "/download/storage/", "/batch/storage", "/resumable/upload/")
 LARGEST_BODY = 32 * 1024 * 1024
+_REASONS = {401: "authError", 403: "forbidden", 404: "notFound", 412: "conditionNotMet", 429: "rateLimitExceeded"}
 _JSON = [(b"content-type", b"application/json; charset=UTF-8")]
 
 
@@ -47,6 +54,8 @@ class Front:
     calls: Calls
     wake: Callable[[], None]
     forward: Callable[[Forward, Send], Awaitable[int]]
+    clock: Clock
+    reset: Callable[[], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +74,14 @@ def application(front: Front) -> App:
         if scope["type"] != "http":
             return
         path: str = scope["path"]
+        try:
+            refuse_strangers(scope["headers"], front.world.settings.url)
+        except ApiError as error:
+            await _reply(send, error.http_code, error.envelope())
+            return
+        if path == "/" and scope["method"] in ("GET", "HEAD"):
+            await _page(send)
+            return
         controls = path.startswith("/emulator/")
         called = None if controls or path.startswith(STORAGE_PREFIXES) else _called(front, scope)
         if path.startswith(STORAGE_PREFIXES) or (called is None and not controls and front.stores(path)):
@@ -79,15 +96,20 @@ def application(front: Front) -> App:
 
         try:
             if controls:
-                _same_origin(scope, front.world.settings.url)
                 query = scope["query_string"].decode("latin-1")
                 body = await _read(receive)
-                await _reply(sending, 200, control(front.world, front.calls, scope["method"], path, query, body))
+                if (scope["method"], path) == ("POST", "/emulator/reset"):
+                    await front.reset()
+                found = control(front.world, front.clock, front.calls, scope["method"], path, query, body)
+                await _reply(sending, 200, found)
                 front.wake()
                 return
             if called is None:
                 raise ApiError("NOT_FOUND", f"The requested URL {path} was not found on this server.")
-            await _call(front, called, scope, await _read(receive), sending)
+            struck = strike(front.world.faults, called.method, called.resource)
+            await _call(front, called, scope, await _read(receive), sending, struck)
+        except LostResponseError:
+            await _drop(scope)
         except ApiError as error:
             if not begun:
                 await _reply(sending, error.http_code, error.envelope())
@@ -121,10 +143,11 @@ def _called(front: Front, scope: Scope) -> _Called | None:
     return None
 
 
-async def _call(front: Front, called: _Called, scope: Scope, body: bytes, send: Send) -> None:
+async def _call(front: Front, called: _Called, scope: Scope, body: bytes, send: Send, struck: Struck) -> None:
     """Make one API call and send its answer."""
     body_read = called.build(body) if called.method in METHODS else None  # what is not served is 501, whatever it says
-    found = answer(front.world, called.method, body_read)
+    await asyncio.sleep(struck.delay_s)
+    found = answer_struck(front.world, called.method, body_read, struck)
     if scope["method"] != "GET":
         front.wake()
     if isinstance(found, Wait):
@@ -137,11 +160,11 @@ async def _call(front: Front, called: _Called, scope: Scope, body: bytes, send: 
 
 
 async def _wait(world: World, wait: Wait) -> Any:
-    deadline = world.clock() + wait.timeout_s
+    deadline = time.monotonic() + wait.timeout_s  # the client waits in its own time, whatever the clock says
     request = new("google.longrunning.GetOperationRequest", name=wait.operation)
     while True:
         found = operations.get(world, request)
-        if found.done or world.clock() >= deadline:
+        if found.done or time.monotonic() >= deadline:
             return found
         await asyncio.sleep(0.05)
 
@@ -152,30 +175,49 @@ async def _storage(front: Front, scope: Scope, receive: Receive, send: Send) -> 
     async def listening(message: dict[str, Any]) -> None:
         if message["type"] == "http.response.start":
             codes.append(message["status"])
-        await send(message)
+        if not struck.lost:
+            await send(message)
 
+    method = f"{STORAGE}{scope['method']}"
+    struck = strike(front.world.faults, method, scope["path"])
+    await asyncio.sleep(struck.delay_s)
     try:
-        await front.storage(scope, receive, listening)
+        if struck.refusal is not None:
+            refusal = struck.refusal
+            refused = StorageError(refusal.http_code, _REASONS.get(refusal.http_code, "backendError"), refusal.message)
+            await _read(receive, keep=False)
+            await _reply(listening, refused.status, refused.envelope())
+        else:
+            await front.storage(scope, receive, listening)
+        if struck.lost:
+            await _drop(scope)
     finally:
         code = codes[0] if codes else 500
-        front.calls.note(front.world.clock(), f"storage.{scope['method']}", scope["path"], code)
+        front.calls.note(front.world.clock(), method, scope["path"], code)
 
 
 def _header(scope: Scope, wanted: bytes) -> str:
     return next((value.decode("latin-1") for name, value in scope["headers"] if name == wanted), "")
 
 
-def _same_origin(scope: Scope, url: str) -> None:
-    """A page from elsewhere, open in the user's browser, must not steer the server."""
-    if _header(scope, b"origin") not in ("", url):
-        raise ApiError("PERMISSION_DENIED", "The control surface answers no calls from other origins.")
+async def _drop(scope: Scope) -> None:
+    """Close the connection without an answer."""
+    scope["state"]["protocol"].transport.abort()
+    await asyncio.sleep(0)  # so that the HTTP server hears of it before it looks for an answer
 
 
-async def _read(receive: Receive) -> bytes:
+async def _page(send: Send) -> None:
+    body = page()
+    headers = [*PAGE_HEADERS, (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _read(receive: Receive, *, keep: bool = True) -> bytes:
     body = bytearray()
     while True:
         message = await receive()
-        body += message.get("body", b"")
+        body += message.get("body", b"") if keep else b""
         if len(body) > LARGEST_BODY:
             raise ApiError("INVALID_ARGUMENT", f"The request is larger than {LARGEST_BODY} bytes.")
         if not message.get("more_body"):

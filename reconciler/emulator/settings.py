@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
+from reconciler.emulator.quotas import Quota
+
 HOLD, STUB = "hold", "stub"
 Program: TypeAlias = "tuple[str, ...] | str"
 """The argv of a local program; or `hold`: the job runs until it is told to finish; or `stub`: serving answers echo."""
@@ -33,6 +35,7 @@ class Settings:
     grace_s: float = 10.0
     replicas_at_most: int = 2
     tls_address: str = ""
+    quotas: tuple[Quota, ...] = ()
     stand_ins: Mapping[str, str] = field(default_factory=dict)
 
     def program(self, image: str) -> Program | None:

@@ -5,6 +5,8 @@ The copying between folders and buckets is done in a thread of its own; callers 
 
 from __future__ import annotations
 
+import shutil
+import time
 from collections.abc import Awaitable, Callable, Collection, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -13,17 +15,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from reconciler.emulator.clock import Clock
 from reconciler.emulator.gcs.app import claims, storage_app
 from reconciler.emulator.gcs.buckets import Buckets
 from reconciler.emulator.gcs.errors import StorageError
+from reconciler.emulator.gcs.listing import Query
 from reconciler.emulator.gcs.mount import collect, materialise
 from reconciler.emulator.wire.names import project_number
 
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """An ASGI application for the Cloud Storage paths, and the folders for programs."""
+    """The clock that all follow, an ASGI application for the Cloud Storage paths, and the folders for programs."""
 
+    clock: Clock
     app: Callable[[dict[str, Any], Any, Any], Awaitable[None]]
     folders: BucketFolders
 
@@ -82,6 +87,22 @@ class BucketFolders:
         """Turn what running programs have finished writing into objects, so that others see it."""
         self.thread.submit(self._collect, frozenset().union(*self.users.values()), frozenset())
 
+    def clear(self) -> None:
+        """Delete every object, every bucket and every folder. Blocks while others copy; programs have ended before."""
+        self.thread.submit(self._clear).result()
+        for kept in (self.users, self.showing, self.giving):
+            kept.clear()
+
+    def _clear(self) -> None:
+        for bucket in self.buckets.list_buckets(limit=1_000_000):
+            while items := self.buckets.list_objects(bucket.name, Query(versions=True)).items:
+                for item in items:
+                    with suppress(StorageError):
+                        self.buckets.delete(bucket.name, item.name, item.generation)
+            with suppress(StorageError):
+                self.buckets.delete_bucket(bucket.name)
+        shutil.rmtree(self.root, ignore_errors=True)
+
     def _show(self, buckets: frozenset[str]) -> None:
         for bucket in sorted(buckets):
             self.folder(bucket).mkdir(parents=True, exist_ok=True)
@@ -95,11 +116,12 @@ class BucketFolders:
 
 
 @contextmanager
-def open_storage(root: Path) -> Iterator[Storage]:
-    """Open the buckets under `root`."""
-    buckets = Buckets(root, lambda: datetime.now(UTC), project_number=project_number)
+def open_storage(root: Path, clock: Clock | None = None) -> Iterator[Storage]:
+    """Open the buckets under `root`. Without a `clock` they follow the machine's time."""
+    clock = clock or Clock(time.time)
+    buckets = Buckets(root, lambda: datetime.fromtimestamp(clock(), UTC), project_number=project_number)
     try:
         with ThreadPoolExecutor(1, "bucket-folders") as thread:
-            yield Storage(storage_app(buckets), BucketFolders(buckets, root / "mounted", thread))
+            yield Storage(clock, storage_app(buckets), BucketFolders(buckets, root / "mounted", thread))
     finally:
         buckets.close()

@@ -5,9 +5,10 @@ Knows nothing of resources: `body` is a serialised proto message, `extra` what t
 
 from __future__ import annotations
 
+import copy
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,7 @@ class Store:
 
     def __init__(self, path: Path) -> None:
         self._db = sqlite3.connect(path, isolation_level=None)
+        self._from = "things"
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=NORMAL")
         self._db.executescript(
@@ -53,6 +55,25 @@ class Store:
     def close(self) -> None:
         """Close the file."""
         self._db.close()
+
+    def clear(self, kept: str) -> None:
+        """Drop every row but those of the kind `kept`."""
+        self._db.execute("DELETE FROM things WHERE kind != ?", (kept,))
+
+    def remember(self, clock: Callable[[], float]) -> None:
+        """Keep every version of every row from now on, for `as_of`, until the file is closed."""
+        if self._db.execute("SELECT 1 FROM temp.sqlite_master WHERE name = 'past'").fetchone():
+            return
+        self._db.create_function("moment", 0, clock)
+        self._db.executescript(_REMEMBER)
+
+    def as_of(self, moment: float) -> Store:
+        """The store as it was at a moment, for reading; at the earliest as it was when `remember` was called."""
+        (first,) = self._db.execute("SELECT coalesce(min(since), 0) FROM past").fetchone()
+        at = max(moment, first)
+        past = copy.copy(self)
+        past._from = f"(SELECT * FROM temp.past WHERE since <= {at!r} AND (until IS NULL OR until > {at!r}))"
+        return past
 
     @contextmanager
     def together(self) -> Iterator[None]:
@@ -88,27 +109,48 @@ class Store:
 
     def get(self, kind: str, name: str) -> Row | None:
         """One row by its name."""
-        found = self._db.execute(f"{_SELECT} WHERE kind = ? AND name = ?", (kind, name)).fetchone()
+        found = self._db.execute(f"{self._select} WHERE kind = ? AND name = ?", (kind, name)).fetchone()
         return None if found is None else _row(found)
 
     def children(self, kind: str, parent: str, *, before: int | None = None) -> Iterator[Row]:
         """Rows under `parent`, newest first; only those older than `seq` `before` when given."""
         cursor = self._db.execute(
-            f"{_SELECT} WHERE kind = ? AND parent = ? AND seq < ? ORDER BY seq DESC", (kind, parent, before or 2**62)
+            f"{self._select} WHERE kind = ? AND parent = ? AND seq < ? ORDER BY seq DESC",
+            (kind, parent, before or 2**62),
         )
         return map(_row, cursor)
 
     def working(self, kind: str, work: int, limit: int = -1) -> list[Row]:
         """Rows that need attention, oldest first."""
-        cursor = self._db.execute(f"{_SELECT} WHERE kind = ? AND work = ? ORDER BY seq LIMIT ?", (kind, work, limit))
+        query = f"{self._select} WHERE kind = ? AND work = ? ORDER BY seq LIMIT ?"
+        cursor = self._db.execute(query, (kind, work, limit))
         return [_row(found) for found in cursor]
 
     def every(self, kind: str) -> list[Row]:
         """All rows of a kind, oldest first."""
-        return [_row(found) for found in self._db.execute(f"{_SELECT} WHERE kind = ? ORDER BY seq", (kind,))]
+        return [_row(found) for found in self._db.execute(f"{self._select} WHERE kind = ? ORDER BY seq", (kind,))]
+
+    @property
+    def _select(self) -> str:
+        return f"SELECT {_COLUMNS} FROM {self._from}"
 
 
-_SELECT = "SELECT kind, name, parent, body, extra, work, seq FROM things"
+_COLUMNS = "kind, name, parent, body, extra, work, seq"
+_NEW = "NEW.kind, NEW.name, NEW.parent, NEW.body, NEW.extra, NEW.work, NEW.seq"
+_REMEMBER = f"""
+    CREATE TEMP TABLE past (
+        kind TEXT, name TEXT, parent TEXT, body BLOB, extra TEXT, work INTEGER, seq INTEGER, since REAL, until REAL);
+    CREATE INDEX temp.past_by_seq ON past (seq, until);
+    CREATE INDEX temp.past_by_parent ON past (kind, parent, seq);
+    INSERT INTO past SELECT {_COLUMNS}, moment(), NULL FROM things;
+    CREATE TEMP TRIGGER made AFTER INSERT ON main.things BEGIN
+        INSERT INTO past SELECT {_NEW}, moment(), NULL; END;
+    CREATE TEMP TRIGGER changed AFTER UPDATE ON main.things BEGIN
+        UPDATE past SET until = moment() WHERE seq = OLD.seq AND until IS NULL;
+        INSERT INTO past SELECT {_NEW}, moment(), NULL; END;
+    CREATE TEMP TRIGGER gone AFTER DELETE ON main.things BEGIN
+        UPDATE past SET until = moment() WHERE seq = OLD.seq AND until IS NULL; END;
+"""
 
 
 def _row(found: tuple[str, str, str, bytes, str, int, int]) -> Row:

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
+from reconciler.emulator.faults import Faults
+from reconciler.emulator.quotas import Quotas
 from reconciler.emulator.settings import Settings
 from reconciler.emulator.store import Store
 from reconciler.emulator.wire.codec import Message
@@ -136,6 +138,9 @@ class World:
     mounts: Mounts
     turns: Turns = field(default_factory=Turns)
     replicas: dict[str, dict[int, Replica]] = field(default_factory=dict)
+    faults: Faults = field(default_factory=Faults)
+    quotas: Quotas = field(default_factory=Quotas)
+    pause: Callable[[float], None] = lambda seconds: None  # how a delay passes where no HTTP is in between
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,11 @@ class Health:
         if task is not None:
             task.cancel()
 
+    def forget_all(self) -> None:
+        """Stop asking anything."""
+        for key in list(self.asking):
+            self.forget(key)
+
     async def _ask(self, key: str, url: str, probing: Probing) -> None:
         while not await self._answers(url, 10.0):
             await asyncio.sleep(INTERVAL_S)
