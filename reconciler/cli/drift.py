@@ -23,7 +23,9 @@ def run(
 
     with Screen() as screen:
         agreed = look_at_agreed(target)
-        found = differences(agreed.seen.plan, agreed.seen.snapshot)
+        site = agreed.site
+        settled = site.clock.now() - site.patience.claim
+        found = differences(agreed.seen.plan, agreed.seen.snapshot, settled=settled)
         tell = drift_json if shown is Format.JSON else drift_text
-        screen.show(tell(found, where=f"{agreed.site.target.name}, {agreed.where}"))
+        screen.show(tell(found, where=f"{site.target.name}, {agreed.where}"))
     return 2 if drifted(found) else 0

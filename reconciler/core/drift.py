@@ -36,9 +36,12 @@ class Difference:
     fields: tuple[FieldChange, ...] = ()
 
 
-def differences(plan: Plan, snapshot: Snapshot) -> tuple[Difference, ...]:
-    """All differences in the order of the plan. What waits for a person is neither drift nor pending."""
-    return tuple(found for change in plan.changes for found in _of_change(change, snapshot))
+def differences(plan: Plan, snapshot: Snapshot, *, settled: float) -> tuple[Difference, ...]:
+    """All differences in the order of the plan. What waits for a person is neither drift nor pending.
+
+    `settled` is in seconds since the epoch: what was claimed later may still be on its way.
+    """
+    return tuple(found for change in plan.changes for found in _of_change(change, snapshot, settled))
 
 
 def drifted(found: tuple[Difference, ...]) -> bool:
@@ -46,7 +49,7 @@ def drifted(found: tuple[Difference, ...]) -> bool:
     return any(item.verdict is not Verdict.PENDING for item in found)
 
 
-def _of_change(change: Change, snapshot: Snapshot) -> list[Difference]:
+def _of_change(change: Change, snapshot: Snapshot, settled: float) -> list[Difference]:
     if change.action in (Action.NOOP, Action.HOLD):
         return []
     name = change.before.name if change.before else ""
@@ -57,16 +60,16 @@ def _of_change(change: Change, snapshot: Snapshot) -> list[Difference]:
         return [
             Difference(change.address, verdict, name, fields=tuple(items)) for verdict, items in by.items() if items
         ]
-    if _vanished(change, snapshot):
-        return [Difference(change.address, Verdict.MISSING, why="it was made, and is not there any more")]
+    if _vanished(change, snapshot, settled):
+        return [Difference(change.address, Verdict.MISSING, why="its creation is on record, and it is not there")]
     return [Difference(change.address, Verdict.PENDING, name, f"{change.action}: {change.reason}", change.fields)]
 
 
-def _vanished(change: Change, snapshot: Snapshot) -> bool:
-    """A thing whose creation was claimed, that nobody is about to create, and that does not exist."""
-    made = change.after is not None and change.after.stamp in snapshot.claims
-    fresh = change.reason in (Reason.ABSENT, Reason.IDENTITY_CHANGED)
-    return made and fresh and change.action is Action.CREATE and change.address.role is not Role.TRAINING
+def _vanished(change: Change, snapshot: Snapshot, settled: float) -> bool:
+    """A thing whose creation was claimed a while ago, and that does not exist. Runs leave records instead."""
+    claim = snapshot.claims.get(change.after.stamp) if change.after else None
+    fresh = change.action is Action.CREATE and change.reason in (Reason.ABSENT, Reason.IDENTITY_CHANGED)
+    return fresh and claim is not None and claim.at < settled and change.address.role is not Role.TRAINING
 
 
 def _verdict(change: Change, item: FieldChange, snapshot: Snapshot) -> Verdict:

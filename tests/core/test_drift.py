@@ -9,13 +9,13 @@ import pytest
 from reconciler.core.changes import FieldChange
 from reconciler.core.drift import Difference, Verdict, differences, drifted
 from reconciler.core.resources import Declared, Json, LiveResource, Phase, Resource, Role, Snapshot
-from tests.core.builders import claim, converged, deployment, endpoint, fleet, live, plan, snapshot, training
+from tests.core.builders import NOW, claim, converged, deployment, endpoint, fleet, live, plan, snapshot, training
 
 REPLICAS = "serving.max_replica_count"
 
 
 def found(desired: tuple[Resource, ...], seen: Snapshot) -> tuple[Difference, ...]:
-    return differences(plan(desired, seen), seen)
+    return differences(plan(desired, seen), seen, settled=NOW - 600.0)
 
 
 def with_deployment(item: LiveResource) -> Snapshot:
@@ -92,12 +92,14 @@ def test_of_labels_only_the_declared_ones_count(shown: dict[str, Json], verdict:
 def test_what_was_made_and_is_gone_is_missing() -> None:
     seen = converged()
     left = tuple(item for item in seen.live if item.address.role is not Role.DEPLOYMENT)
-    made = claim(deployment(), age=1e6)
+    made, under_way = claim(deployment(), age=1e6), claim(deployment(), age=10.0)
 
     (difference,) = found(fleet(), replace(seen, live=left, claims={made.stamp: made}))
+    (young,) = found(fleet(), replace(seen, live=left, claims={made.stamp: under_way}))
 
     assert (difference.verdict, difference.address.role) == (Verdict.MISSING, Role.DEPLOYMENT)
     assert drifted((difference,))
+    assert young.verdict is Verdict.PENDING
 
 
 def test_what_was_never_made_is_pending() -> None:

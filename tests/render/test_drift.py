@@ -13,7 +13,7 @@ from tests.render.golden import same_as_golden
 FOUND = (
     Difference(at(Role.ENDPOINT), Verdict.PENDING, "e/1", "", (FieldChange("labels", {}, {"team": "a"}, "label"),)),
     Difference(at(Role.DEPLOYMENT), Verdict.DRIFTED, "e/1#2", "", (FieldChange("traffic\x1b", 40, 100, "route"),)),
-    Difference(at(Role.DEPLOYMENT, "faq"), Verdict.MISSING, "", "it was made, and is not there any more"),
+    Difference(at(Role.DEPLOYMENT, "faq"), Verdict.MISSING, "", "its creation is on record, and it is not there"),
     Difference(at(Role.TRAINING, "new"), Verdict.PENDING, "", "create: absent"),
 )
 
