@@ -55,7 +55,7 @@ CHAT_ONLY = frozenset(
         "reasoning_effort",
     ]
 )
-SHAPE = frozenset({"prompt", "messages", "raw", "model", "user"})
+SHAPE = frozenset({"prompt", "messages", "raw", "raw_response", "model", "user"})
 ALIASES = {"max_new_tokens": "max_tokens", "max_completion_tokens": "max_tokens"}
 
 
@@ -87,7 +87,11 @@ def read_instance(instance: Any, parameters: Mapping[str, Any], settings: Settin
     merged = {**_checked(settings.generation, "generation"), **asked}
     merged = {key: value for key, value in merged.items() if value is not None}
     model = pick_model(merged.pop("model", None), settings)
-    raw = merged.pop("raw", False)
+    # Written for Google's own vLLM container, which would else repeat the prompt, and knows no chat template.
+    bare = merged.pop("raw_response", None)
+    if bare is not None and not isinstance(bare, bool):
+        raise BadInstance(f'"raw_response" must be true or false, not {kind(bare)}', param="raw_response")
+    raw = merged.pop("raw", bare is not None and not settings.chat)
     if not isinstance(raw, bool):
         raise BadInstance(f'"raw" must be true or false, not {kind(raw)}', param="raw")
     if merged.pop("n", 1) != 1:

@@ -41,6 +41,16 @@ def test_null_takes_a_default_away(settings: Settings) -> None:
     assert "max_tokens" not in question.fields
 
 
+@pytest.mark.parametrize("chat", [True, False])
+def test_what_is_written_for_googles_container_is_a_chat_where_the_model_has_a_template(
+    settings: Settings, chat: bool
+) -> None:
+    question = read_instance({"prompt": "a", "raw_response": True}, {}, replace(settings, chat=chat))
+
+    assert question.chat is chat
+    assert "raw_response" not in question.fields
+
+
 def test_a_raw_prompt_goes_as_it_is_and_is_not_cut_at_openais_16_tokens(settings: Settings) -> None:
     question = read_instance({"prompt": "a", "raw": True}, {}, replace(settings, generation={}))
 
