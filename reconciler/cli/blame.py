@@ -35,7 +35,7 @@ def run(
 
     A deployment belongs to the newest commit of this branch whose manifest wants exactly it.
     """
-    from reconciler.cli.lineage import read_lineage
+    from reconciler.cli.lineage import note_shallow, read_lineage
     from reconciler.cli.workplace import connect_only
     from reconciler.cloud.traces import traces_of
     from reconciler.core.lineage import joined, unexplained
@@ -47,6 +47,7 @@ def run(
         site = connect_only(target)
         name = name.rsplit("/", 1)[-1].removeprefix(f"lf-{site.target.fleet}-")
         steps = read_lineage(root, name, target, DEEP)
+        note_shallow(root, screen)
         names = {step.point.experiment for step in steps}
         resources = (item for step in steps for item in step.point.resources)
         trainings = sorted({item.identity for item in resources if item.address.role is Role.TRAINING})

@@ -40,13 +40,14 @@ def run(
 
     A commit that changed only the project file or a file that the manifest names counts where it changed something.
     """
-    from reconciler.cli.lineage import read_lineage
+    from reconciler.cli.lineage import note_shallow, read_lineage
     from reconciler.core.lineage import Traces, joined
     from reconciler.render.history import history_json, history_markdown, history_text
 
     root = find_root()
     with Screen() as screen:
         steps = read_lineage(root, name, target, limit)
+        note_shallow(root, screen)
         rows = joined(steps, Traces() if offline else left_of(root, steps, target, screen))
         if shown is Format.JSON:
             screen.show(history_json(name, rows))

@@ -9,10 +9,18 @@ from pathlib import Path
 from reconciler.cli.reading import Wrong, check_names, raise_project_errors
 from reconciler.cli.revisions import AtRevision, read_revision
 from reconciler.cli.root import PROJECT_FILE
+from reconciler.cli.screen import Screen
 from reconciler.core.errors import LoraformError
 from reconciler.core.lineage import Commit, Kind, Point, Step, lineage
 from reconciler.core.resources import Resource, Source
-from reconciler.repo.commits import Touched, commits_of_file, commits_of_paths, deleted_manifest, order_of
+from reconciler.repo.commits import (
+    Touched,
+    commits_of_file,
+    commits_of_paths,
+    deleted_manifest,
+    is_shallow,
+    order_of,
+)
 from reconciler.repo.desired import desired
 from reconciler.repo.files import Files
 from reconciler.repo.manifests import load
@@ -51,6 +59,12 @@ def read_lineage(root: Path, name: str, target: str | None, limit: int) -> tuple
     steps = [step for step in lineage(points) if step.point.commit.id in own or step.kind is not Kind.NOTHING]
     # The one beyond the limit is only there for the one after it to be compared with.
     return tuple(steps if len(touched) <= limit else steps[:-1])
+
+
+def note_shallow(root: Path, screen: Screen) -> None:
+    """Say it when older commits are not here, as in most pipelines: what is told is then not the whole."""
+    if is_shallow(root):
+        screen.note("This clone is shallow, older commits are not in it: `git fetch --unshallow` brings them.")
 
 
 def _path_of(root: Path, name: str, target: str | None) -> str:

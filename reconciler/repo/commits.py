@@ -50,6 +50,11 @@ def order_of(root: Path, revision: str = "HEAD") -> dict[str, int]:
     return {commit: behind for behind, commit in enumerate(listed)}
 
 
+def is_shallow(root: Path) -> bool:
+    """Whether this clone lacks the older commits: its oldest one seems to have made every file."""
+    return ask_git(root, "rev-parse", "--is-shallow-repository").strip() == "true"
+
+
 def deleted_manifest(root: Path, name: str, limit: int = 500) -> str | None:
     """The path of the manifest that last declared an experiment and was deleted since; None when there is none."""
     answer = ask_git(

@@ -125,3 +125,22 @@ def test_blame_says_that_nothing_answers_and_history_that_nothing_is_committed(
     assert (uncommitted, silent) == (1, 1)
     assert "is in no commit of this branch" in said
     assert "Nothing answers for bot now." in said
+
+
+def test_a_shallow_clone_says_that_it_does_not_know_all(
+    repository: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    for rank in (4, 8):
+        manifest(repository, rank)
+        commit(repository, f"rank {rank}")
+    clone = tmp_path_factory.mktemp("clone")
+    git(clone, "clone", "--quiet", "--depth=1", f"file://{repository}", ".")
+    monkeypatch.chdir(clone)
+
+    code = run(["history", "bot", "--offline"])
+
+    said = capsys.readouterr()
+    assert code == 0
+    assert "git fetch --unshallow" in said.err
+    assert "rank 8" in said.out
+    assert "rank 4" not in said.out
