@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from images.common.storage import fetch_folder
 from images.train import record as records
 from images.train.storage import Storage
 from schemas.run_record import RunRecord
@@ -79,9 +80,7 @@ class Bench:
         return found
 
     def artifact(self, name: str, into: Path) -> Path:
-        folder = f"{self.bucket}/artifacts/{name}/model"
-        self.storage.fetch(folder, [found for found, _ in self.storage.names(folder)], into)
-        return into
+        return fetch_folder(f"{self.bucket}/artifacts/{name}/model", into, client=self.storage.google())
 
 
 @pytest.fixture
