@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from schemas.effects import Effect
-from schemas.primitives import Block, Count, Positive
+from schemas.primitives import Block, Count, Positive, Tuple
 
 Format = Literal["messages", "prompt_completion", "instruction", "text", "input_output", "chat", "generate_content"]
 MAX_BAD_ROWS = 100
@@ -20,12 +20,20 @@ _FORMAT = (
 )
 
 
+class Mixed(Block):
+    """Rows beside `data.train`. A weight of 2 is every row twice, one of 0.5 half of the rows."""
+
+    rows: str = Field(min_length=1, description="Where they are, as in `data.train`.")
+    weight: float = Field(1.0, gt=0, le=100, description="How often a row is learnt from in one epoch.")
+
+
 class Data(Block):
     """Where the rows come from. A `gs://` URI may carry `#<generation>`: `loraform pin` writes it."""
 
     train: Annotated[str, Effect.RETRAIN] = Field(
         min_length=1, description="A gs:// object or a file of the repository."
     )
+    mix: Annotated[Tuple[Mixed], Effect.RETRAIN] = Field((), description="More training rows, each with a weight.")
     eval: Annotated[str | None, Effect.EVALUATE] = Field(
         None,
         min_length=1,

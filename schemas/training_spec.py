@@ -33,6 +33,13 @@ class ModelSource(_Strict):
     trust_remote_code: bool = False
 
 
+class MixedRows(_Strict):
+    """Training rows beside the first ones, each taken `weight` times (a fraction: so many of the rows)."""
+
+    rows: str
+    weight: float = 1.0
+
+
 class DataSource(_Strict):
     """Where the rows come from. A `gs://` URI may carry `#<generation>`; that generation is read.
 
@@ -40,6 +47,7 @@ class DataSource(_Strict):
     """
 
     train: str
+    mix: tuple[MixedRows, ...] = Field((), exclude_if=lambda value: not value)
     eval: str | None = None
     format: Format = "messages"
     default_context: str | None = Field(None, exclude_if=_absent)

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from images.train.failures import DataInvalid
 from images.train.masks import IGNORED, Encoded, encode
 from images.train.progress import Progress
 from images.train.rows import Example, extra_fields, read_examples
-from images.train.selection import Pair, deduplicated, drawn, shared
+from images.train.selection import Pair, deduplicated, drawn, shared, weighted
 from images.train.settings import Reading
 from images.train.sources import BadRow, Record, read_sources
 from images.train.storage import Storage
@@ -58,6 +58,10 @@ class Rows:
 def read_files(storage: Storage, data: DataSource) -> Raw:
     """Read all files. Needs no tokenizer, so a missing file is told at once."""
     train, bad, read = read_sources(storage, data.train)
+    for mixed in data.mix:
+        records, more, read_too = read_sources(storage, mixed.rows)
+        train += [replace(record, weight=mixed.weight) for record in records]
+        bad, read = [*bad, *more], [*read, *read_too]
     if data.eval is None:
         return Raw(tuple(train), (), tuple(bad), tuple(read))
     held, more, read_too = read_sources(storage, data.eval)
@@ -98,6 +102,9 @@ def prepare(raw: Raw, data: DataSource, tokenizer: Any, stops: Sequence[int], ho
         if twice:
             progress.note(f"{twice} training rows stand more than once and are learnt from once")
             left_out["duplicate"] = twice
+    if data.mix:
+        before, train = len(train), weighted(train, how.seed)
+        progress.note(f"{before} training rows by the weights of data.mix are {len(train)} in an epoch")
     if data.max_rows is not None and len(train) > data.max_rows:
         progress.note(f"{data.max_rows} of {len(train)} training rows are drawn with seed {how.seed}")
         left_out["capped"] = len(train) - data.max_rows

@@ -39,11 +39,12 @@ class Plain:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One row, understood, and where it stands."""
+    """One row, understood, where it stands, and how often it is learnt from in an epoch."""
 
     file: str
     line: int
     body: Chat | Plain
+    weight: float = 1.0
 
 
 def read_examples(
@@ -70,7 +71,7 @@ def read_examples(
         except Refused as refused:
             bad.append(BadRow(record.file, record.line, str(refused)))
         else:
-            examples.append(Example(record.file, record.line, body))
+            examples.append(Example(record.file, record.line, body, record.weight))
     return examples, bad
 
 

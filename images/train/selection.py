@@ -1,4 +1,4 @@
-"""Which of the tokenised rows are learnt from: each once, so many at most, and which the eval rows repeat.
+"""Which of the tokenised rows are learnt from: each once, by weight, so many at most; and which the eval rows repeat.
 
 Rows are the same when their tokens are: what the model sees, not how it was written.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from itertools import groupby
 from typing import TypeAlias
 
 from images.train.masks import Encoded
@@ -26,6 +27,20 @@ def deduplicated(rows: Sequence[Pair]) -> tuple[list[Pair], int]:
 def drawn(rows: Sequence[Pair], count: int, seed: int) -> list[Pair]:
     """`count` of the rows, evenly drawn, in their order."""
     return [rows[index] for index in sorted(random.Random(seed).sample(range(len(rows)), count))]
+
+
+def weighted(rows: Sequence[Pair], seed: int) -> list[Pair]:
+    """Every row as often as its weight says: the whole part each, and of the rest so many rows, evenly drawn."""
+    taken: list[Pair] = []
+    for weight, group in groupby(rows, key=lambda pair: pair[0].weight):
+        alike = list(group)
+        if weight == 1.0:
+            taken += alike
+            continue
+        whole, rest = divmod(weight, 1)
+        taken += alike * int(whole)
+        taken += drawn(alike, round(rest * len(alike)), seed)
+    return taken
 
 
 def shared(train: Sequence[Pair], held: Sequence[Pair]) -> list[tuple[Example, Example]]:

@@ -37,11 +37,12 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One JSON object of a data file and where it stands."""
+    """One JSON object of a data file, where it stands, and how often it is learnt from in an epoch."""
 
     file: str
     line: int
     value: dict[str, Any]
+    weight: float = 1.0
 
 
 def read_sources(storage: Storage, uri: str) -> tuple[list[Record], list[BadRow], list[DataRead]]:

@@ -18,7 +18,7 @@ from reconciler.core.errors import LoraformError
 from reconciler.core.identity import canonical, identity_of
 from reconciler.core.resources import Failure, Json, LiveResource, Phase, Resource, Role, Value
 from schemas.effects import Effect
-from schemas.training_spec import DataSource, Output, Provenance, TrainingSpec
+from schemas.training_spec import DataSource, MixedRows, Output, Provenance, TrainingSpec
 
 NAME = "custom_job"
 
@@ -69,7 +69,7 @@ def desired(subject: Subject) -> Resource:
         attempt_key=attempt_key(_settings(subject)),
         fields=subject.fields(Effect.RETRAIN, Effect.RUN, Effect.EVALUATE),
         body=_body(subject, identity, spec),
-        uploads=subject.uploads("model.base", "model.tokenizer", "data.train", "data.eval"),
+        uploads=subject.uploads("model.base", "model.tokenizer", "data.train", "data.mix", "data.eval"),
         once=True,
         accelerators=run.machine.accelerator_count * run.machine.replica_count,
         lets_finish=run.on_change == "finish",
@@ -104,6 +104,10 @@ def training_spec(subject: Subject, identity: str) -> TrainingSpec:
         model=subject.model_source(),
         data=DataSource(
             train=subject.uri("data.train"),
+            mix=tuple(
+                MixedRows(rows=subject.uri(f"data.mix.{index}"), weight=mixed.weight)
+                for index, mixed in enumerate(rows.mix)
+            ),
             eval=subject.uri("data.eval") if rows.eval is not None else None,
             format=rows.format,
             default_context=rows.default_context,

@@ -47,7 +47,7 @@ def run(names: Annotated[list[str] | None, NAMES] = None, target: Annotated[str 
                 if before == after:
                     screen.show(f"as it was  {item.value.name}  {path}  {after}")
                     continue
-                source = item.at(*path.split("."))
+                source = item.locate(path)
                 _write(root, source, path, before, after)
                 moved += 1
                 screen.show(f"pinned     {item.value.name}  {path}  {before or '(none)'} -> {after}")
@@ -63,7 +63,8 @@ def _pins(item: Placed[Experiment], target: Callable[[], Target]) -> list[tuple[
 
     model, rows = item.value.model, item.value.data
     found = []
-    for path, text in (("data.train", rows.train), ("data.eval", rows.eval)):
+    mixed = [(f"data.mix.{index}.rows", one.rows) for index, one in enumerate(rows.mix)]
+    for path, text in (("data.train", rows.train), *mixed, ("data.eval", rows.eval)):
         if text is not None and text.startswith("gs://"):
             uri = text.partition("#")[0]
             found.append((path, text, f"{uri}#{_generation(uri, target())}"))

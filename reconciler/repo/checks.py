@@ -42,6 +42,8 @@ def of_experiment(experiment: Experiment, around: Surroundings) -> Iterator[Find
         text = getattr(experiment.data, key)
         if text is not None:
             yield from _data(("data", key), text, around)
+    for index, mixed in enumerate(experiment.data.mix):
+        yield from _data(("data", "mix", index, "rows"), mixed.rows, around)
     if experiment.data.eval is not None and experiment.data.eval == experiment.data.train:
         yield Finding(
             ("data", "eval"),

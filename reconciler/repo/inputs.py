@@ -6,7 +6,7 @@ their pins, which stand in the manifest. Nothing is uploaded here.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple, TypeAlias
 
@@ -50,7 +50,21 @@ def inputs_of(experiment: Experiment, target: Target, files: Files) -> tuple[dic
             problems.append(Problem(path, bad.rule, str(bad), bad.remedy))
         except Unreadable as unreadable:
             problems.append(Problem(path, "missing-file", unreadable.message, unreadable.remedy))
+    mix = experiment.data.mix
+    parts = [found.get(f"data.mix.{index}") for index in range(len(mix))]
+    if mix and all(parts):
+        found["data.mix"] = _mixed([part for part in parts if part is not None], [item.weight for item in mix])
     return found, problems
+
+
+def _mixed(parts: Sequence[Input], weights: Sequence[float]) -> Input:
+    """The field `data.mix` as a whole: what an identity hashes and a plan shows of it."""
+    return Input(
+        "",
+        [[part.pin, weight] for part, weight in zip(parts, weights, strict=True)],
+        ", ".join(f"{weight:g} x {part.shown}" for part, weight in zip(parts, weights, strict=True)),
+        tuple(upload for part in parts for upload in part.uploads),
+    )
 
 
 def is_hub_id(text: str, files: Files) -> bool:
@@ -68,6 +82,7 @@ def _named(experiment: Experiment) -> list[tuple[str, str, Reader]]:
         ("model.tokenizer", model.tokenizer, _tokenizer),
         ("model.chat_template", model.chat_template, _template),
         ("data.train", rows.train, _rows),
+        *((f"data.mix.{index}", item.rows, _rows) for index, item in enumerate(rows.mix)),
         ("data.eval", rows.eval, _rows),
     ]
     return [(path, text, read) for path, text, read in named if text is not None]

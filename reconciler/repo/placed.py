@@ -42,7 +42,7 @@ class Placed(Generic[M_co]):
 
         Maps with the user's own keys are leaves there, so that no step of such a path holds a dot.
         """
-        return self.at(*path.split(".")) if path else self.source
+        return self.at(*(int(step) if step.isdigit() else step for step in path.split("."))) if path else self.source
 
 
 @dataclass(frozen=True, slots=True)

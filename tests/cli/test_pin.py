@@ -82,6 +82,17 @@ def test_an_old_pin_is_moved_and_a_right_one_left(bucket: storage.Bucket, reposi
     assert path.read_text() == moved
 
 
+def test_mixed_rows_are_pinned_each(bucket: storage.Bucket, repository: Path) -> None:
+    blob = bucket.blob("more.jsonl")
+    blob.upload_from_string("{}")
+    mix = [{"rows": "data/train.jsonl"}, {"rows": "gs://rows/more.jsonl", "weight": 0.5}]
+    path = write_experiment(repository, "bot", data={"train": "data/train.jsonl", "mix": mix})
+
+    run(["pin"])
+
+    assert f"rows: gs://rows/more.jsonl#{blob.generation}\n" in path.read_text()
+
+
 def test_comments_and_order_stay_as_they_are(bucket: storage.Bucket, repository: Path) -> None:
     bucket.blob("t.jsonl").upload_from_string("{}")
     path = write_experiment(repository, "bot", data={"train": "gs://rows/t.jsonl"})

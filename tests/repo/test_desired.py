@@ -107,6 +107,37 @@ def test_a_pattern_that_names_nothing_readable_is_told(tmp_path: Path, pattern: 
     assert said in problem.message
 
 
+def test_mixed_rows_count_by_content_and_weight(tmp_path: Path) -> None:
+    repository(tmp_path)
+    (tmp_path / "data/more.jsonl").write_text('{"messages": [3]}\n')
+
+    def mixing(*mix: dict[str, Any]) -> Resource:
+        resources, problems = wish(tmp_path, {"data": {"mix": list(mix)}})
+        assert problems == ()
+        return resources[0]
+
+    (plain, *_), _ = wish(tmp_path)
+    without, once = mixing(), mixing({"rows": "data/more.jsonl"})
+    twice = mixing({"rows": "data/more.jsonl", "weight": 2.0})
+    (tmp_path / "data/more.jsonl").rename(tmp_path / "data/moved.jsonl")
+    moved = mixing({"rows": "data/moved.jsonl", "weight": 1.0})
+
+    assert plain.identity == without.identity
+    assert len({plain.identity, once.identity, twice.identity}) == 3
+    assert moved.identity == once.identity
+    (mixed,) = spec_of(twice).data.mix
+    assert mixed.weight == 2.0
+    assert mixed.rows in {upload.uri for upload in twice.uploads}
+
+
+def test_a_mixed_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+    repository(tmp_path)
+
+    _, (problem,) = wish(tmp_path, {"data": {"mix": [{"rows": "data/absent.jsonl"}]}})
+
+    assert "data/absent.jsonl" in problem.message
+
+
 def test_an_edited_base_changes_the_training(tmp_path: Path) -> None:
     repository(tmp_path)
     (before, *_), _ = wish(tmp_path)

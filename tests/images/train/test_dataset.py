@@ -184,6 +184,26 @@ def test_the_same_rows_are_drawn_with_the_same_seed(
     assert draw(1) == draw(1) != draw(2)
 
 
+@pytest.mark.parametrize(("weight", "count"), [(1.0, 4), (2.0, 8), (0.5, 2), (2.25, 9)])
+def test_mixed_rows_are_learnt_as_often_as_their_weight_says(
+    make_tokenizer: Callable[..., Any], heard: Heard, write_rows: Write, weight: float, count: int
+) -> None:
+    train = write_rows([chat()])
+    mixed = write_rows([chat(f"Number {number}?") for number in range(4)], "more.jsonl")
+
+    rows = prepared(make_tokenizer(), heard[0], train, mix=({"rows": str(mixed), "weight": weight},))
+
+    assert len(rows.train) == 1 + count
+    assert notes(heard) == [f"5 training rows by the weights of data.mix are {1 + count} in an epoch"]
+
+
+def test_a_bad_row_of_a_mixed_file_is_told(make_tokenizer: Callable[..., Any], heard: Heard, write_rows: Write) -> None:
+    mixed = write_rows(["{"], "more.jsonl")
+
+    with pytest.raises(DataInvalid, match=r"1 bad rows: more\.jsonl:1"):
+        prepared(make_tokenizer(), heard[0], write_rows([chat()]), mix=({"rows": str(mixed)},))
+
+
 def test_eval_rows_that_were_learnt_are_told(
     make_tokenizer: Callable[..., Any], heard: Heard, write_rows: Write
 ) -> None:
