@@ -216,3 +216,13 @@ def _pid(cloud: Cloud, endpoint: v1.Endpoint) -> float | None:
         return cloud.predict(endpoint, ["hello"]).predictions[0]["pid"]
     except exceptions.ServiceUnavailable:
         return None
+
+
+def test_an_update_can_be_an_operation(cloud: Cloud) -> None:
+    endpoint = cloud.endpoint()
+    changed = {"name": endpoint.name, "display_name": "another"}
+
+    done = cloud.endpoints.update_endpoint_long_running(request={"endpoint": changed}).result()
+
+    assert done.display_name == "another"
+    assert cloud.read(endpoint).display_name == "another"
