@@ -129,14 +129,14 @@ def test_the_same_seed_gives_the_same_adapter_and_another_seed_another(bench: Be
 def test_a_qlora_run_is_repeatable_and_its_adapter_loads_on_the_base(bench: Bench, base: Path, tmp_path: Path) -> None:
     first, second = bench.train("first", method="qlora"), bench.train("second", method="qlora")
 
-    bench.artifact("first", tmp_path / "got")
+    folder = bench.artifact("first", tmp_path / "got")
     load = (
         "import sys; from peft import PeftModel; from transformers import AutoModelForCausalLM as A;"
         "m = PeftModel.from_pretrained(A.from_pretrained(sys.argv[1]), sys.argv[2]);"
         "print(sum('lora_' in n for n, _ in m.named_parameters()))"
     )
     loaded = subprocess.run(
-        [sys.executable, "-c", load, str(base), str(tmp_path / "got")], capture_output=True, text=True, check=True
+        [sys.executable, "-c", load, str(base), str(folder)], capture_output=True, text=True, check=True
     )
     assert first.artifact_digest == second.artifact_digest
     assert int(loaded.stdout) == 14
