@@ -12,6 +12,8 @@ from reconciler.emulator import (
     endpoints,
     fates,
     garden,
+    hyperparameter_jobs,
+    hyperparameter_runs,
     job_runs,
     jobs,
     logs,
@@ -33,6 +35,7 @@ from reconciler.emulator.world import Answer, Forward, World
 
 METHODS: Mapping[str, Callable[[World, Any], Answer]] = {
     **jobs.METHODS,
+    **hyperparameter_jobs.METHODS,
     **pipeline_jobs.METHODS,
     **tuning_jobs.METHODS,
     **models.METHODS,
@@ -116,4 +119,5 @@ def advance(world: World) -> float:
     soon |= garden.advance(world)
     soon |= pipeline_runs.advance(world)
     soon |= tuning_runs.advance(world)
+    soon |= hyperparameter_runs.advance(world)
     return SOON_S if soon else IDLE_S
