@@ -8,7 +8,7 @@ TIER   := tests/tier
 WORKERS ?= 3
 FAST   := -m "not heavy" --ignore=tests/core -n $(WORKERS) --dist loadfile
 
-.PHONY: quickstart test test-fast test-heavy lint soak bench setup lock clean
+.PHONY: quickstart test test-fast test-heavy test-web lint soak bench setup lock clean
 
 setup: $(READY)
 
@@ -52,6 +52,11 @@ test: setup
 N ?= 2000
 soak: setup
 	$(PY) -m tests.soak --count $(N) --seed $(or $(SEED),0)
+
+# `make test` runs these too, where a Chromium is found.
+test-web: setup
+	@command -v chromium || command -v chromium-browser || command -v google-chrome || { echo "make test-web needs a Chromium: apt-get install chromium" >&2; exit 1; }
+	$(PY) -m pytest -q -m web tests/emulator/test_page.py
 
 bench: setup
 	$(PY) -m bench
