@@ -56,6 +56,14 @@ def test_what_is_not_a_route_to_invoke_is_refused_in_the_services_words(cloud: C
     assert error["message"].startswith("Given request uri is not supported on this endpoint. Please use `/invoke$")
 
 
+def test_a_path_that_no_container_could_have_is_refused(cloud: Cloud) -> None:
+    endpoint = serve(cloud, OPEN)
+
+    answer = post(cloud, endpoint, "/invoke/" + "x" * 70_000, {})
+
+    assert answer.status_code == 400
+
+
 def test_a_model_with_a_predict_route_is_not_invoked(cloud: Cloud) -> None:
     endpoint = serve(cloud, {**PLAIN, "image_uri": "test/stub"})
 

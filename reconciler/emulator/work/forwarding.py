@@ -36,6 +36,8 @@ def forwarder(client: httpx.AsyncClient) -> Callable[[Forward, Send], Awaitable[
             except httpx.ConnectError:  # it has gone this moment and has heard nothing: the next one answers
                 if number == len(asked.replicas):
                     raise ApiError("UNAVAILABLE", "The model server takes no connections.") from None
+            except httpx.InvalidURL as error:
+                raise ApiError("INVALID_ARGUMENT", f"No container has such a path: {error}.") from None
             except httpx.TimeoutException:
                 raise ApiError("DEADLINE_EXCEEDED", "The model server did not answer in time.") from None
             except httpx.HTTPError as error:
