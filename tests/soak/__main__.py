@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
 
@@ -62,8 +63,9 @@ def _many(first: int, count: int, steps: int, jobs: int) -> int:
 
 
 def _lived(seeds: range, steps: int, jobs: int) -> Iterator[tuple[int, Told]]:
-    with get_context("spawn").Pool(jobs) as pool:
-        yield from pool.imap_unordered(partial(_live, steps), seeds, CHUNK)
+    # Forked, so that the children know this very module; a child that dies is an error and no endless wait.
+    with ProcessPoolExecutor(jobs, get_context("fork")) as pool:
+        yield from pool.map(partial(_live, steps), seeds, chunksize=CHUNK)
 
 
 def _live(steps: int, seed: int) -> tuple[int, Told]:
