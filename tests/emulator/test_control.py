@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import os
+import re
+import shutil
+import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,9 +14,11 @@ from typing import Any
 import httpx
 import pytest
 
+from reconciler.emulator.quotas import read_quotas
 from tests.emulator.clients import Cloud, until
 from tests.emulator_fixture import running_emulator
 
+GUIDE = Path(__file__).parents[2] / "docs" / "emulator.md"
 _NUMBERS = itertools.count(1)
 
 
@@ -204,3 +210,22 @@ def test_quotas_are_read_when_the_server_starts(tmp_path: Path, programs: Mappin
 
     codes = [(one.status_code, one.json().get("error", {}).get("status")) for one in found]
     assert codes == [(200, None), (429, "RESOURCE_EXHAUSTED")]
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the examples of docs/emulator.md were not run: no curl")
+def test_the_examples_of_the_guide_work(tmp_path: Path) -> None:
+    examples = "\n".join(re.findall(r"```sh\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL))
+
+    with running_emulator(tmp_path, {}) as url:
+        done = subprocess.run(["sh", "-ec", examples], env={**os.environ, "URL": url}, capture_output=True, timeout=60)
+
+    assert done.returncode == 0, done
+    assert len(examples.splitlines()) >= 10
+
+
+def test_the_table_of_quotas_in_the_guide_is_read(tmp_path: Path) -> None:
+    found = re.search(r"```json\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
+    assert found is not None
+    (tmp_path / "quotas.json").write_text(found[1], encoding="utf-8")
+
+    assert len(read_quotas(tmp_path / "quotas.json")) == 6
