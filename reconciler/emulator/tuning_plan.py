@@ -139,6 +139,7 @@ def _spec(tuning: Tuning, base: str, identity: str) -> Json:
         "per_device_train_batch_size": tuning.batch,
         "gradient_accumulation_steps": 1,
         "logging_steps": 1,
+        "truncation_mode": "keep_start",  # the service cuts rows that are too long
     }
     training |= {"max_steps": tuning.steps} if tuning.steps else {"num_train_epochs": tuning.epochs}
     if tuning.evaluate_every:

@@ -88,6 +88,17 @@ def test_the_metrics_event_of_the_trainer_counts_as_a_report(cloud: Cloud) -> No
     assert [one.value for one in done.trials[0].final_measurement.metrics] == [0.5]
 
 
+def test_studies_are_listed_by_filter(cloud: Cloud) -> None:
+    job = tune(cloud, EVENT, max_trial_count=1, labels={"team": "x"})
+
+    def listed(text: str) -> list[str]:
+        request = {"parent": cloud.parent, "filter": text}
+        return [one.name for one in cloud.jobs.list_hyperparameter_tuning_jobs(request=request)]
+
+    assert listed("labels.team=x") == [job.name]
+    assert listed('display_name="another"') == []
+
+
 def test_trials_that_report_nothing_fail_the_job_and_say_how_to_report(cloud: Cloud) -> None:
     done = ended(cloud, tune(cloud, "pass", max_failed_trial_count=1))
 
