@@ -143,7 +143,9 @@ def _deploys(
     lacking = {
         address.experiment
         for address, resource in wanted.items()
-        if address.role is Role.DEPLOYMENT and address in tried and (address, resource.stamp) not in have
+        if address.role is Role.DEPLOYMENT
+        and (address in tried or resource.stamp in known)  # equal experiments share a claim
+        and (address, resource.stamp) not in have
     }
     endpoints = [item for item in live if item.kind == "endpoint" and item.address.experiment in lacking]
 

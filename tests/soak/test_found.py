@@ -59,6 +59,21 @@ def test_a_claim_outlives_the_staleness_of_every_listing(history: History) -> No
     assert jobs_of_ours(history.cloud) == 1
 
 
+def test_equal_experiments_do_not_deploy_by_turns_what_cannot_serve(history: History) -> None:
+    twins = tree_of(document("ape"), document("bee"))
+
+    for _ in range(8):
+        play(history, twins)
+        history.cloud.time.now += 1000
+        for _ in range(3):
+            history.trainers.go_on(Random(0), well=True)
+        history.cloud.deployments_go_on("Model server exited unexpectedly (status 1).")
+
+    operations = [row.body for row in history.cloud.world.store.every("operation")]
+    deploys = [body for body in operations if b".DeployModelOperationMetadata" in body and b"/lf-acme-" in body]
+    assert len(deploys) == 2
+
+
 def play(history: History, tree: Tree, faults: dict[str, Exception] | None = None, stale: float = 0.0) -> Actor:
     """One pass; the first request of each of these words takes effect, and is answered with the fault."""
     history.commits.append(tree)
