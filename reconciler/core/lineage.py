@@ -172,7 +172,7 @@ def _kind(old: Mapping[Role, Resource], new: Mapping[Role, Resource], moved: fro
             return kind
     if moved:
         return Kind.ROLL
-    if any(new[role].attempt_key != old[role].attempt_key for role in new):
+    if new[Role.TRAINING].attempt_key != old[Role.TRAINING].attempt_key:
         return Kind.TRY
     if any(canonical(new[role].spec) != canonical(old[role].spec) for role in new):
         return Kind.IN_PLACE
