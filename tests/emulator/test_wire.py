@@ -20,8 +20,8 @@ def send(cloud: Cloud, verb: str, path: str, **options: Any) -> requests.Respons
 
 
 def test_a_method_that_is_not_implemented_names_itself(cloud: Cloud) -> None:
-    with pytest.raises(exceptions.MethodNotImplemented, match=r"JobService\.CreateHyperparameterTuningJob"):
-        cloud.jobs.create_hyperparameter_tuning_job(parent=cloud.parent, hyperparameter_tuning_job={})
+    with pytest.raises(exceptions.MethodNotImplemented, match=r"JobService\.CreateDataLabelingJob"):
+        cloud.jobs.create_data_labeling_job(parent=cloud.parent, data_labeling_job={})
 
 
 def test_an_unknown_field_is_refused_in_googles_envelope(cloud: Cloud) -> None:
