@@ -48,6 +48,7 @@ VALUES: dict[str, Any] = {
     "training.liger_kernel_config": {"rope": True},
     "data.format": "text",
     "data.on_bad_row": "skip",
+    "data.mix": [{"rows": "further.jsonl", "weight": 0.5}],
     "data.on_long_row": "drop",
     "evaluation.machine.accelerator_type": "NVIDIA_L4",
     "run.on_change": "finish",

@@ -390,12 +390,12 @@ def test_waiting_ends_at_its_deadline(site: Site) -> None:
     looks: list[int] = []
 
     seen, done = converge(
-        site, Wish((training(site.target),)), deadline=0.5, interval=0.1, on_progress=lambda at: looks.append(1)
+        site, Wish((training(site.target),)), deadline=3.0, interval=1.0, on_progress=lambda at: looks.append(1)
     )
 
     assert actions(seen) == {"training": Action.WAIT}
     assert [result.outcome for result in done] == [Outcome.DONE]
-    assert 2 <= len(looks) <= 7
+    assert 2 <= len(looks) <= 4
 
 
 def set_event() -> threading.Event:
