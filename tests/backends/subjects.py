@@ -114,6 +114,11 @@ def subject(
         inputs["model.tokenizer"] = Input(model.tokenizer, model.tokenizer, model.tokenizer)
     if model.chat_template is not None:
         inputs["model.chat_template"] = Input(model.chat_template, model.chat_template, model.chat_template)
+    for index, mixed in enumerate(rows.mix):
+        inputs[f"data.mix.{index}"] = Input(mixed.rows, mixed.rows, mixed.rows)
+    if rows.mix:
+        pins = [[mixed.rows, mixed.weight] for mixed in rows.mix]
+        inputs["data.mix"] = Input("", pins, ", ".join(mixed.rows for mixed in rows.mix))
     source = Source("experiments/support-bot.yaml", 1, 1)
     return Subject(experiment, target, declared_fields(experiment), source, inputs)
 
