@@ -20,7 +20,7 @@ from bench import fleet, octodns
 from bench.timing import Figure, summary
 from tests.emulator_fixture import start_emulator, stop_emulator
 
-SIZES = (1, 100, 1_000)
+SIZES = (1, 100)
 RUNS = 5
 
 
@@ -34,7 +34,7 @@ class Ran:
 
 
 def figures() -> Iterator[Figure]:
-    """Fleets of one, a hundred and a thousand experiments."""
+    """Fleets of one and of a hundred experiments; a thousand take too long to bring in sync for a bench."""
     for size in SIZES:
         with tempfile.TemporaryDirectory() as folder:
             root = Path(folder) / "repository"

@@ -11,7 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -54,12 +54,12 @@ def programs() -> Mapping[str, list[str]]:
     }
 
 
-def command(folder: Path, port: int, further: Mapping[str, object], *, tls: bool = False) -> list[str]:
+def command(folder: Path, port: int, further: Mapping[str, object], options: Sequence[str] = ()) -> list[str]:
     """The command line of the server process; `further` programs, by image, beside or in place of ours."""
     return [
         sys.executable, "-m", "reconciler.emulator", "--host", "127.0.0.1", "--port", str(port),
         "--state", str(folder), "--programs", json.dumps({**programs(), **further}),
-        *(["--tls"] if tls else []),
+        *options,
     ]  # fmt: skip
 
 
@@ -98,7 +98,7 @@ def start(
     detach: bool,
     waiting: Callable[[float], None],
     further: Mapping[str, object] = MappingProxyType({}),
-    tls: bool = False,
+    options: Sequence[str] = (),
 ) -> Server:
     """Start the server and return once it answers. `waiting` is called with the seconds so far while it does not.
 
@@ -114,7 +114,7 @@ def start(
     with (folder / "server.log").open("ab") as log:
         log_from = log.tell()
         child = subprocess.Popen(
-            command(folder, port, further, tls=tls),
+            command(folder, port, further, options),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

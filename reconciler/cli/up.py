@@ -25,6 +25,13 @@ PROGRAMS = typer.Option(
 TLS = typer.Option(
     "--tls", help="Answer with TLS too: clients of dedicated endpoints know no other way. ca.pem is what they trust."
 )
+STAND_INS = typer.Option(
+    help="Folders that stand in for Google's base models in tuning jobs: a JSON file of model names and folders.",
+    exists=True,
+    dir_okay=False,
+    resolve_path=True,
+    show_default=False,
+)
 DETACH = typer.Option("--detach", "-d", help="Return as soon as it answers; `loraform down` stops it.")
 
 
@@ -34,6 +41,7 @@ def run(
     detach: Annotated[bool, DETACH] = False,
     programs: Annotated[Path | None, PROGRAMS] = None,
     tls: Annotated[bool, TLS] = False,
+    stand_ins: Annotated[Path | None, STAND_INS] = None,
 ) -> int:
     """Start the embedded Vertex AI: real training and real serving on this machine, no account needed.
 
@@ -55,7 +63,7 @@ def run(
                 port,
                 detach=detach,
                 further=_further(programs),
-                tls=tls,
+                options=[*(["--tls"] if tls else []), *(["--stand-ins", str(stand_ins)] if stand_ins else [])],
                 waiting=lambda spent: screen.meanwhile(f"Starting the embedded Vertex AI, {spent:.0f} s"),
             )
             try:
