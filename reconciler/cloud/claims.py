@@ -54,6 +54,7 @@ def take(
 ) -> Taken | None:
     """Claim the identity of `resource` for `by`; None when another's young claim or a lost race forbids the create.
 
+    Where a second create collides by its name a young claim is no obstacle: the API itself lets only one through.
     `seen` is when the newest known object of this identity was created: a claim older than that has done its work.
     """
     name = _object(target, target.claim_uri(resource.identity))
@@ -65,7 +66,7 @@ def take(
         content, generation = storage.read(name)
         before, known = _parse(content, resource)
         young = now < before.at + ttl_of(target) and before.at > seen
-        if young and before.by != by:
+        if young and before.by != by and not resource.collides:
             return None
         if before.attempt_key == resource.attempt_key:
             operations, past = known.operations, known.past

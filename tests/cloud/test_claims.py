@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 
 from reconciler.cloud import claims
 from reconciler.cloud.site import Site
@@ -31,6 +32,13 @@ def test_anothers_young_claim_forbids_the_create(site: Site) -> None:
     claims.take(site.storage, site.target, run, "me", now=NOW)
 
     assert claims.take(site.storage, site.target, run, "you", now=NOW + claims.LOCAL_TTL - 1) is None
+
+
+def test_anothers_young_claim_is_no_obstacle_where_a_second_create_collides(site: Site) -> None:
+    named = replace(training(site.target), collides=True)
+    claims.take(site.storage, site.target, named, "me", now=NOW)
+
+    assert claims.take(site.storage, site.target, named, "you", now=NOW + 1) is not None
 
 
 def test_anothers_old_claim_is_taken_over(site: Site) -> None:
