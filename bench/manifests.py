@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +19,10 @@ def figures() -> Iterator[Figure]:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         (root / "loraform.yaml").write_text("apiVersion: loraform/v1\nkind: Project\nfleet: bench\n")
-        (root / "experiments").mkdir()
+        shutil.copytree("experiments/data", root / "experiments/data")
+        base = root / ".loraform/tiny-base"
+        base.mkdir(parents=True)
+        (base / "config.json").write_text("{}")
         for n in range(1_000):
             own = text.replace("name: acme-support", f"name: acme-{n}")
             (root / "experiments" / f"acme-{n}.yaml").write_text(own)
