@@ -5,14 +5,11 @@ Facts only: whether apply may go ahead on such a tree is decided elsewhere.
 
 from __future__ import annotations
 
-import os
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 from reconciler.core.errors import LoraformError
-
-_SECONDS = 60.0
+from reconciler.repo.git import run_git
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +47,7 @@ def is_ancestor(folder: Path, older: str, newer: str) -> bool | None:
     """Whether `newer` descends from `older` (or is it); None when git or one of the two commits is missing."""
     if not (commit_of(folder, older) and commit_of(folder, newer)):
         return None
-    return _run(folder, "merge-base", "--is-ancestor", older, newer).returncode == 0
+    return run_git(folder, "merge-base", "--is-ancestor", older, newer).returncode == 0
 
 
 def commit_of(folder: Path, revision: str) -> str | None:
@@ -67,32 +64,12 @@ def _default_branch(root: Path) -> str | None:
 
 
 def _dirty(root: Path) -> tuple[str, ...]:
-    answer = _run(root, "status", "--porcelain=v1", "-z", "--untracked-files=all", "--no-renames")
+    answer = run_git(root, "status", "--porcelain=v1", "-z", "--untracked-files=all", "--no-renames")
     if answer.returncode != 0:
         raise LoraformError(f"git status failed in {root}: {answer.stderr.strip()}")
     return tuple(sorted(line[3:] for line in answer.stdout.split("\0") if line))
 
 
 def _ask(folder: Path, *arguments: str) -> str | None:
-    answer = _run(folder, *arguments)
+    answer = run_git(folder, *arguments)
     return answer.stdout.rstrip("\n") or None if answer.returncode == 0 else None
-
-
-def _run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run git without prompts, locks or translated words; a machine without git answers like a plain folder."""
-    command = ["git", "-C", str(folder), *arguments]
-    surroundings = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
-    try:
-        return subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            errors="surrogateescape",
-            env=surroundings,
-            timeout=_SECONDS,
-            check=False,
-        )
-    except FileNotFoundError:
-        return subprocess.CompletedProcess(command, 127, "", "git is not installed")
-    except subprocess.TimeoutExpired as error:
-        raise LoraformError(f"git did not answer within {_SECONDS:.0f} s: {' '.join(command)}") from error

@@ -9,21 +9,20 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import subprocess
 import tempfile
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from reconciler.core.errors import LoraformError
 from reconciler.repo import locations
+from reconciler.repo.git import run_git
 from reconciler.repo.history import commit_of
 from schemas.experiment import Experiment
 
 SCRATCH = Path(".loraform/revisions")
 """Where the trees are written, below the root: on the same disk, and ignored by git."""
 
-_SECONDS = 300.0
 _LINK = "120000"
 
 
@@ -116,7 +115,7 @@ def open_revision(origin: Path, name: str) -> Iterator[Revision]:
 
 def ask_git(folder: Path, *arguments: str, index: Path | None = None, typed: str = "") -> str:
     """What git prints. `index` is a file that stands in for its index. Raises LoraformError when git fails."""
-    answer = _run(folder, arguments, {"GIT_INDEX_FILE": str(index)} if index else {}, typed)
+    answer = run_git(folder, *arguments, settings={"GIT_INDEX_FILE": str(index)} if index else {}, typed=typed)
     if answer.returncode != 0:
         raise LoraformError(f"git {arguments[0]} failed in {folder}: {answer.stderr.strip()}")
     return answer.stdout
@@ -149,26 +148,4 @@ def _borrow(source: Path, place: Path) -> None:
 
 
 def _is_ignored(root: Path, path: str) -> bool:
-    return _run(root, ("check-ignore", "--quiet", "--", path), {}, "").returncode == 0
-
-
-def _run(
-    folder: Path, arguments: Iterable[str], settings: Mapping[str, str], typed: str
-) -> subprocess.CompletedProcess[str]:
-    command = ["git", "-C", str(folder), *arguments]
-    surroundings = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C", **settings}
-    try:
-        return subprocess.run(
-            command,
-            input=typed,
-            capture_output=True,
-            text=True,
-            errors="surrogateescape",
-            env=surroundings,
-            timeout=_SECONDS,
-            check=False,
-        )
-    except FileNotFoundError:
-        return subprocess.CompletedProcess(command, 127, "", "git is not installed")
-    except subprocess.TimeoutExpired as error:
-        raise LoraformError(f"git did not answer within {_SECONDS:.0f} s: git {command[3]}") from error
+    return run_git(root, "check-ignore", "--quiet", "--", path).returncode == 0
