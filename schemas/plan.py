@@ -59,6 +59,37 @@ class Change(_Part):
     waits_on: tuple[str, ...] = Field(description="Addresses, as support-bot/training.")
 
 
+class LastRun(_Part):
+    """The newest finished run of the experiment: what the next one may cost."""
+
+    identity: str = Field(description="The first 20 hex digits of its identity.")
+    seconds: float
+    accelerators: int
+
+
+class Batch(_Part):
+    """The effective batch: world size x per-device batch x accumulation."""
+
+    before: int | None
+    after: int | None
+
+
+class Impact(_Part):
+    """What a person will feel of the changes of one experiment, now and later."""
+
+    experiment: str
+    runs: int = Field(description="Trainings that start.")
+    accelerators: int = Field(description="What they take, over all machines.")
+    last_run: LastRun | None
+    timeout_seconds: float | None = Field(description="What `run.scheduling.timeout` allows.")
+    answers: Literal["go on", "gap", "end", "begin", "none"] = Field(
+        description="What becomes of requests: gap = nothing answers until the new deployment is ready."
+    )
+    address: Literal["kept", "new", "gone", "none"]
+    accelerators_beside: int = Field(description="What the new deployment takes while the old one still stands.")
+    effective_batch: Batch | None = Field(description="Where it changes.")
+
+
 class Counts(_Part):
     """How many changes there are of each action, and how many calls will follow later."""
 
@@ -95,4 +126,5 @@ class Plan(_Part):
     counts: Counts
     changes: tuple[Change, ...]
     follow: tuple[Change, ...]
+    impacts: tuple[Impact, ...] = Field(description="One for each experiment of which something changes.")
     diagnostics: tuple[Diagnostic, ...]

@@ -18,6 +18,7 @@ from reconciler.core.errors import LoraformError
 from reconciler.core.identity import canonical, identity_of
 from reconciler.core.resources import Failure, Json, LiveResource, Phase, Resource, Role, Value
 from schemas.effects import Effect
+from schemas.primitives import seconds
 from schemas.training_spec import DataSource, MixedRows, Output, Provenance, TrainingSpec
 
 NAME = "custom_job"
@@ -72,6 +73,7 @@ def desired(subject: Subject) -> Resource:
         uploads=subject.uploads("model.base", "model.tokenizer", "data.train", "data.mix", "data.eval"),
         once=True,
         accelerators=run.machine.accelerator_count * run.machine.replica_count,
+        timeout=float(seconds(run.scheduling.timeout)) if run.scheduling.timeout else 0.0,
         lets_finish=run.on_change == "finish",
         protect=subject.experiment.protect,
         source=subject.source,
@@ -149,6 +151,7 @@ def live(payload: Payload, fleet: str) -> tuple[LiveResource, ...]:
                 "state": state,
                 "output_directory": payloads.text(folder, "output_uri_prefix"),
                 "labels": own,
+                **_spent(payload, spec, phase),
             },
             failure=_failure(payload, state) if phase is Phase.FAILED else None,
             attempt_key=own.get(labels.ATTEMPT, ""),
@@ -257,6 +260,19 @@ def _since(payload: Payload, phase: Phase) -> float:
     if phase is Phase.PENDING:
         return payloads.seconds(payload, "create_time")
     return payloads.seconds(payload, "update_time", "create_time")
+
+
+def _spent(payload: Payload, spec: Payload, phase: Phase) -> dict[str, Json]:
+    """How long a job that succeeded ran, in seconds, and the accelerators that it had: what the next one may take."""
+    if phase is not Phase.READY:
+        return {}
+    begun, ended = payloads.seconds(payload, "start_time"), payloads.seconds(payload, "end_time")
+    machines = (
+        (payloads.mapping(pool, "machine_spec"), payloads.integer(pool, "replica_count"))
+        for pool in payloads.messages(spec, "worker_pool_specs")
+    )
+    taken = sum(payloads.integer(machine, "accelerator_count") * replicas for machine, replicas in machines)
+    return {"run_seconds": ended - begun, "accelerators": taken} if begun and ended > begun else {}
 
 
 def _with_arguments(pool: Mapping[str, Json], scene: Scene) -> Json:

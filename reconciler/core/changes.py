@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from reconciler.core.errors import Diagnostic
 from reconciler.core.identity import canonical
+from reconciler.core.impact import Impact
 from reconciler.core.resources import Address, Json, LiveResource, Resource
 
 
@@ -101,6 +102,8 @@ class Plan:
     changes: tuple[Change, ...]
     follow: tuple[Change, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
+    impacts: tuple[Impact, ...] = ()
+    """What a person will feel of it, by experiment; those of which nothing is changed have none."""
     id: str = ""
     """The first 12 hex digits of the hash of what is done now and later; see `plan_id`."""
 

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable
 
 from reconciler.core.changes import Plan, plan_id
 from reconciler.core.errors import Diagnostic
+from reconciler.core.felt import impacts
 from reconciler.core.forecast import forecast
 from reconciler.core.guardrails import Limits, guard
 from reconciler.core.resources import Resource, Snapshot
@@ -41,5 +42,6 @@ def make_plan(
         changes=changes,
         follow=follow,
         diagnostics=tuple(sorted(diagnostics, key=lambda item: (item.source, item.rule, item.message))),
+        impacts=impacts(changes, follow, snapshot),
         id=plan_id(changes, follow),
     )

@@ -160,6 +160,8 @@ class Resource:
     """The settings in `spec` that a create cannot give and that start otherwise (`{"traffic": 0}`)."""
     accelerators: int = 0
     """GPUs or TPUs that its creation takes at once, over all replicas."""
+    timeout: float = 0.0
+    """How long a run may take, in seconds; 0 where the manifest sets no limit."""
     gate: Gate | None = None
     rollout: Rollout | None = None
     protect: bool = False

@@ -10,6 +10,7 @@ from typing import Any
 
 from reconciler.core.changes import Action, Change, Plan
 from reconciler.core.errors import Diagnostic
+from reconciler.core.impact import Impact
 from reconciler.core.resources import LiveResource
 from reconciler.render import words
 
@@ -33,6 +34,7 @@ def plan_document(plan: Plan, *, where: str = "") -> dict[str, Any]:
         "counts": {**counts, "follow": sum(change.action.mutates for change in plan.follow)},
         "changes": [_change(change) for change in plan.changes],
         "follow": [_change(change) for change in plan.follow],
+        "impacts": [_impact(impact) for impact in plan.impacts],
         "diagnostics": [_diagnostic(diagnostic) for diagnostic in plan.diagnostics],
     }
 
@@ -53,6 +55,22 @@ def _change(change: Change) -> dict[str, Any]:
             for item in change.fields
         ],
         "waits_on": [str(address) for address in change.waits_on],
+    }
+
+
+def _impact(impact: Impact) -> dict[str, Any]:
+    return {
+        "experiment": impact.experiment,
+        "runs": impact.runs,
+        "accelerators": impact.accelerators,
+        "last_run": {"identity": impact.lasted_as, "seconds": impact.lasted, "accelerators": impact.lasted_on}
+        if impact.lasted is not None
+        else None,
+        "timeout_seconds": impact.longest or None,
+        "answers": str(impact.answers),
+        "address": str(impact.home),
+        "accelerators_beside": impact.beside,
+        "effective_batch": {"before": impact.batch[0], "after": impact.batch[1]} if impact.batch else None,
     }
 
 

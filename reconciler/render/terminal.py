@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from rich.text import Text
 
 from reconciler.core.changes import Action, Change, Plan, Reason
+from reconciler.core.impact import Answers, Impact
 from reconciler.core.resources import Json, Phase, Resource, Role
+from reconciler.render import impact as felt
 from reconciler.render import words
 from reconciler.render.diagnostics import diagnostics_text
 
@@ -52,11 +54,12 @@ def plan_text(plan: Plan, *, where: str = "", applies: bool = True) -> Text:
         return text.append("in sync", "green").append(f"   {words.clean(plan.target)}: {counted} as git says.\n")
     named = f"plan {plan.id}" if applies else ""
     _row(text, f"{words.clean(plan.target)}  {words.clean(where)}".rstrip(), named, "bold")
+    felt_by = {impact.experiment: impact for impact in plan.impacts}
     for name, changes, follow in _blocks(plan):
         text.append("\n")
         headline = words.headline(changes, follow)
         _row(text, name, headline, "bold")
-        for line in _lines(changes, follow):
+        for line in (*_lines(changes, follow), *_felt_lines(felt_by.get(name), (*changes, *follow))):
             _row(
                 text,
                 f" {line.symbol:>2} {line.roles:<12} {line.text}".rstrip(),
@@ -115,7 +118,6 @@ def _lines(changes: Sequence[Change], follow: Sequence[Change]) -> Iterator[_Lin
             elif change.reason is Reason.REUSED and making:
                 yield _Line("", str(role), f"run {_short(change)} is reused: nothing is trained")
         yield from _follow_lines(role, later)
-    yield from _serving_lines((*changes, *follow))
 
 
 def _change_lines(change: Change) -> Iterator[_Line]:
@@ -176,7 +178,12 @@ def _delete_lines(deleted: Sequence[Change]) -> Iterator[_Line]:
         yield _Line("-", roles, _joined([named, *(words.clean(change.detail) for change in alike)]), str(reason))
 
 
-def _serving_lines(changes: Iterable[Change]) -> Iterator[_Line]:
+def _felt_lines(impact: Impact | None, changes: Iterable[Change]) -> Iterator[_Line]:
+    """What it costs, and what those who send requests will notice."""
+    if impact is None:
+        return
+    if cost := felt.cost(impact):
+        yield _Line("", "cost", cost)
     serving = {
         old.stamp[:SHOWN]
         for change in changes
@@ -184,8 +191,11 @@ def _serving_lines(changes: Iterable[Change]) -> Iterator[_Line]:
         for old in change.replaces
         if old.phase is Phase.READY
     }
-    for stamp in sorted(serving):
-        yield _Line("", "endpoint", f"keeps serving {stamp} until the new one is ready")
+    if serving and impact.answers is not Answers.GAP:
+        yield _Line("", "endpoint", f"keeps serving {', '.join(sorted(serving))} until the new one is ready")
+    noticed = _joined([felt.answers(impact), felt.home(impact)])
+    if impact.answers in (Answers.GAP, Answers.END) or serving:
+        yield _Line("", "requests", noticed)
 
 
 def describe(resource: Resource) -> str:

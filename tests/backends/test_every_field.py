@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ValidationError
 
+from reconciler.core.between import plan_between
+from reconciler.core.changes import Action
 from reconciler.core.resources import Resource, Role
 from schemas.effects import Effect, declared_fields, effect_of
 from schemas.experiment import Experiment
@@ -126,6 +128,29 @@ def test_a_change_brings_about_what_the_field_declares(path: str) -> None:
     if effect is Effect.NOTHING:
         assert [before[role].spec for role in before] == [after[role].spec for role in before]
         assert [before[role].attempt_key for role in before] == [after[role].attempt_key for role in before]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_plan_does_what_the_field_declares_and_nothing_else(path: str) -> None:
+    changed, effect = changed_at(path)
+
+    plan = plan_between(resources().values(), resources(changed).values(), target="local")
+
+    done = {(change.address.role, change.action) for change in (*plan.changes, *plan.follow) if change.action.mutates}
+    created = {role for role, action in done if action is Action.CREATE}
+    if path in ENDPOINT_TOO:
+        assert {change.address.role for change in plan.blocked} >= {E}
+    elif path in BATCH:
+        assert created == {T, M, D}
+    else:
+        assert created == FORCED.get(effect, set())
+    if effect in (Effect.IN_PLACE, Effect.LABEL) and done:
+        assert {action for _, action in done} == {Action.UPDATE}
+    if effect in (Effect.NOTHING, Effect.RUN, Effect.EVALUATE) and path not in BATCH:
+        assert not done
+    assert all(item.effect == effect for change in plan.changes for item in change.fields if item.path == path)
+    if created:
+        assert path in {item.path.split("[")[0] for change in plan.changes for item in change.fields} or path in BATCH
 
 
 def test_every_field_that_has_an_effect_is_walked() -> None:

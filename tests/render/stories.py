@@ -32,7 +32,8 @@ MACHINE = {
 def new(name: str, version: int = 1) -> tuple[Resource, ...]:
     run, *things = fleet(name, version)
     *rest, served = things
-    return (replace(run, fields=MACHINE), *rest, replace(served, gate=gate("eval_loss <= 1.2", experiment=name)))
+    run = replace(run, fields=MACHINE, accelerators=1, timeout=21_600.0)
+    return (run, *rest, replace(served, gate=gate("eval_loss <= 1.2", experiment=name)))
 
 
 def retrained(name: str) -> tuple[tuple[Resource, ...], Snapshot]:
@@ -41,10 +42,14 @@ def retrained(name: str) -> tuple[tuple[Resource, ...], Snapshot]:
         name,
         2,
         fields={"adapter.r": Declared(32, "retrain"), "training.learning_rate": Declared(1e-4, "retrain")},
+        accelerators=1,
     )
-    desired = (run, model(name, 2), endpoint(name), deployment(name, 2))
+    desired = (run, model(name, 2), endpoint(name), deployment(name, 2, accelerators=1))
     seen = converged(name)
-    declared = tuple(replace(item, declared=old) if item.address == run.address else item for item in seen.live)
+    took = {"run_seconds": 2520.0, "accelerators": 1}
+    declared = tuple(
+        replace(item, declared=old, outputs=took) if item.address == run.address else item for item in seen.live
+    )
     return desired, replace(seen, live=declared)
 
 
