@@ -159,7 +159,7 @@ def undeploy(deployment: LiveResource, provenance: Mapping[str, str] | None = No
     call = Call("EndpointService", "UndeployModel", request, frozenset({"NOT_FOUND"}))
     if not split.get(_id(deployment)) or payloads.integer(deployment.outputs, "neighbours") == 0:
         return (call,)
-    return _reroute(deployment, traffic.without(split, _id(deployment)), provenance or {}), call
+    return _reroute(deployment, traffic.without(split, _ours(deployment), _id(deployment)), provenance or {}), call
 
 
 def linked(live_resources: tuple[LiveResource, ...]) -> tuple[LiveResource, ...]:
@@ -206,6 +206,7 @@ def _deployed(endpoint: Payload, experiment: str, stamp: str, item: Payload, our
         "deployed_model_id": number,
         "model": model if "@" in model or not version else f"{model}@{version}",
         "share": split.get(number, 0),
+        "foreign": sum(share for name, share in split.items() if name not in ours),
         "split": split,
         "ours": ours,
         "neighbours": len(payloads.messages(endpoint, "deployed_models")) - 1,

@@ -25,11 +25,13 @@ def shifted(split: Mapping[str, int], ours: Set[str], deployed: str, percent: in
     """The split in which `deployed` has `percent` of our part, our others the rest as they shared it before.
 
     Ids that are not ours keep their shares. Where no other of ours has traffic, the rest goes to `deployed` as well.
+    A share that is to rise does so by at least one, or a small step of a small part would round to none for ever.
     """
     available = WHOLE - _foreign(split, ours)
     kept = {name: share for name, share in split.items() if name not in ours}
     others = {name: share for name, share in split.items() if name in ours and name != deployed and share > 0}
-    given = round(available * percent / WHOLE) if others else available
+    rising = percent > percent_of_ours(split, ours, deployed)
+    given = _rounded(available, percent, split.get(deployed, 0), rising=rising) if others else available
     return {
         **kept,
         **{name: 0 for name in ours if name in split},
@@ -38,9 +40,17 @@ def shifted(split: Mapping[str, int], ours: Set[str], deployed: str, percent: in
     }
 
 
-def without(split: Mapping[str, int], gone: str) -> dict[str, int]:
-    """The split when `gone` leaves: the others share the whole as before; empty when none of them has traffic."""
-    return apportioned({name: share for name, share in split.items() if name != gone and share > 0}, WHOLE)
+def without(split: Mapping[str, int], ours: Set[str], gone: str) -> dict[str, int]:
+    """The split when `gone`, which is ours, leaves: our others get its share, as they shared ours before.
+
+    Where none of them has traffic, those that are not ours share the whole; empty when nobody has traffic.
+    """
+    staying = {name: share for name, share in split.items() if name != gone and share > 0}
+    own = {name: share for name, share in staying.items() if name in ours}
+    if not own:
+        return apportioned(staying, WHOLE)
+    kept = {name: share for name, share in staying.items() if name not in ours}
+    return {**kept, **apportioned(own, WHOLE - sum(kept.values()))}
 
 
 def apportioned(shares: Mapping[str, int], whole: int) -> dict[str, int]:
@@ -52,6 +62,11 @@ def apportioned(shares: Mapping[str, int], whole: int) -> dict[str, int]:
     over = whole - sum(result.values())
     by_remainder = sorted(shares, key=lambda name: (-(shares[name] * whole % total), name))
     return {name: result[name] + (1 if name in by_remainder[:over] else 0) for name in sorted(result)}
+
+
+def _rounded(available: int, percent: int, before: int, *, rising: bool) -> int:
+    exact = round(available * percent / WHOLE)
+    return min(available, max(exact, before + 1)) if rising else exact
 
 
 def _foreign(split: Mapping[str, int], ours: Set[str]) -> int:

@@ -12,7 +12,7 @@ from reconciler.core.changes import Action, Change, Reason
 from reconciler.core.diff import declared_changes, setting_changes
 from reconciler.core.gates import gate_stamp, judge
 from reconciler.core.identity import canonical
-from reconciler.core.resources import Address, LiveResource, Phase, Resource
+from reconciler.core.resources import Address, Json, LiveResource, Phase, Resource
 from reconciler.core.rollout import due, makes_room, stamps_of, waits_until
 from reconciler.core.world import World
 
@@ -31,6 +31,10 @@ def recreate(change: Change, world: World) -> list[Change]:
     """A create, or first the deletion of what has the machines that it needs."""
     if change.after is None or not (older := makes_room(change.after, world)):
         return [change]
+    foreign = max((_number(live.outputs.get("foreign")) for live in older), default=0)
+    if foreign:
+        words = f"models that are not Loraform's have {foreign:g} % and would get all: take them off, or blue_green"
+        return [replace(change, action=Action.HOLD, reason=Reason.IN_USE, detail=words)]
     waiting = replace(change, action=Action.WAIT, reason=Reason.RECREATED, detail="nothing answers meanwhile")
     return [waiting, *(_deleted(change.after, live, Reason.RECREATED) for live in older)]
 
@@ -214,8 +218,11 @@ def _ready(address: Address, world: World) -> tuple[LiveResource, ...]:
 
 
 def _share(live: LiveResource) -> float:
-    share = live.spec.get("traffic", 0)
-    return share if isinstance(share, (int, float)) else 0
+    return _number(live.spec.get("traffic"))
+
+
+def _number(value: Json) -> float:
+    return value if isinstance(value, (int, float)) else 0
 
 
 def _change(

@@ -1,7 +1,8 @@
 """How a new deployment takes over: shares of the traffic in steps, each kept for a least time, or after a gap.
 
 Time enters twice: as `now`, and as the time of the last step that the endpoint's label tells (`LiveResource.stepped`).
-Without anything that serves beside it a deployment gets everything at once.
+A deployment gets everything at once where nothing serves beside it, and where only younger ones do: then git has gone
+back to what served before them, and a way back that waits for its steps is none.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ def due(resource: Resource, live: LiveResource, world: World) -> Resource:
     plan = resource.rollout
     if plan is None or not isinstance(final, int) or not isinstance(share, int) or share >= final:
         return resource
-    if not any(_serves(rival) for rival in world.others(resource)):
+    if not any(_serves(rival) and rival.created <= live.created for rival in world.others(resource)):
         return resource
     if share and world.now < live.stepped + plan.hold:
         return _at(resource, share)

@@ -59,8 +59,33 @@ def test_a_deployment_on_an_endpoint_that_others_fill_has_all_that_is_left() -> 
     assert percent_of_ours({"stranger": 100, "new": 0}, {"new"}, "new") == 100
 
 
+@given(st.integers(0, 98), st.lists(st.integers(1, 99), min_size=1, max_size=6, unique=True))
+def test_every_step_moves_something_however_small_our_part_is(foreign: int, steps: list[int]) -> None:
+    split, ours = {"old": 100 - foreign, "stranger": foreign}, {"old", "new"}
+
+    for step in (*sorted(steps), 100):
+        before = percent_of_ours(split, ours, "new")
+        if step <= before:
+            continue
+        split = shifted(split, ours, "new", step)
+
+        assert percent_of_ours(split, ours, "new") > before
+        assert (sum(split.values()), split["stranger"]) == (100, foreign)
+    assert split["new"] == 100 - foreign
+
+
+def test_what_leaves_gives_its_share_to_ours_and_the_stranger_keeps_its_own() -> None:
+    split = {"gone": 35, "old": 25, "older": 10, "stranger": 30}
+
+    assert without(split, {"gone", "old", "older"}, "gone") == {"old": 50, "older": 20, "stranger": 30}
+
+
+def test_what_leaves_a_stranger_alone_leaves_it_everything() -> None:
+    assert without({"gone": 70, "idle": 0, "stranger": 30}, {"gone", "idle"}, "gone") == {"stranger": 100}
+
+
 def test_a_split_that_leaves_nothing_to_share_is_empty() -> None:
-    assert without({"only": 100, "idle": 0}, "only") == {}
+    assert without({"only": 100, "idle": 0}, {"only", "idle"}, "only") == {}
 
 
 @given(st.dictionaries(st.sampled_from(IDS), st.integers(1, 1000), min_size=1), st.integers(0, 100))

@@ -96,6 +96,45 @@ def test_the_old_one_goes_first_where_there_is_no_second_machine() -> None:
     assert [str(change.action) for change in made.follow] == ["create", "update"]
 
 
+def test_nothing_is_recreated_beside_a_stranger_that_would_get_all_of_the_traffic() -> None:
+    wanted = deployment(version=2, rollout=Rollout(recreate=True))
+    old = live(deployment(), spec={"max_replica_count": 1, "traffic": 100}, outputs={"foreign": 30})
+
+    made = plan(desired(wanted), snapshot(live(endpoint()), live(model()), old, records=(record(training()),)))
+
+    assert (the(made, Role.DEPLOYMENT).action, the(made, Role.DEPLOYMENT).reason) == (Action.HOLD, Reason.IN_USE)
+    assert "have 30 %" in the(made, Role.DEPLOYMENT).detail
+    assert not made.now
+    assert not made.follow
+
+
+def test_a_way_back_to_what_served_before_has_no_steps() -> None:
+    older = deployment(rollout=STEPS)
+    things = [live(endpoint()), live(model())]
+    things.append(live(older, spec={"max_replica_count": 1, "traffic": 50}, stepped=NOW - 1, created=NOW - 99))
+    things.append(live(deployment(version=2), spec={"max_replica_count": 1, "traffic": 50}, created=NOW - 9))
+
+    made = plan(desired(older), snapshot(*things, records=(record(training()),)))
+
+    assert step(made) == ((50, 100),)
+    assert [change.reason for change in made.follow] == [Reason.SUPERSEDED]
+
+
+def test_a_third_version_takes_its_steps_beside_the_two_that_serve() -> None:
+    third = deployment(version=3, rollout=STEPS)
+    things = [live(endpoint()), live(model())]
+    things.append(live(third, spec={"max_replica_count": 1, "traffic": 0}, created=NOW - 1))
+    things.append(live(deployment(version=2), spec={"max_replica_count": 1, "traffic": 10}, created=NOW - 9))
+    things.append(live(deployment(), spec={"max_replica_count": 1, "traffic": 90}, created=NOW - 99))
+
+    made = plan(desired(third), snapshot(*things, records=(record(training()),)))
+
+    assert step(made) == ((0, 10),)
+    shares = [item.after for change in made.follow for item in change.fields]
+    assert shares == [50, 100]
+    assert [change.action for change in made.follow].count(Action.DELETE) == 2
+
+
 def test_a_recreation_is_a_plain_create_once_the_machine_is_free() -> None:
     wanted = deployment(rollout=Rollout(recreate=True))
 
