@@ -39,6 +39,9 @@ class Policy(Block):
     allow_trust_remote_code: bool = False
     max_deletes: Count = Field(5, description="Deletions in one plan.")
     max_delete_percent: Annotated[int, Field(ge=0, le=100)] = Field(20, description="Deletions, of all that is live.")
+    max_roll_percent: Annotated[int, Field(ge=0, le=100)] = Field(
+        20, description="Deployments, of all, that another serving image may roll in one plan."
+    )
 
 
 class Project(Manifest):

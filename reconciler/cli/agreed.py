@@ -12,12 +12,9 @@ from reconciler.cloud.accepted import read_accepted
 from reconciler.cloud.reconcile import Pass, Wish, look
 from reconciler.cloud.site import Site
 from reconciler.core.errors import LoraformError, Refused, Severity
-from reconciler.core.guardrails import Limits
+from reconciler.core.guardrails import NO_LIMITS
 from reconciler.core.resources import Resource
 from reconciler.repo.history import commit_of
-
-NO_LIMITS = Limits(new_runs=1_000_000, deletes=1_000_000)
-"""Looking is not doing: nothing is held back from being seen."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ def run(
     target: Annotated[str | None, options.TARGET] = None,
     allow_delete: Annotated[list[str] | None, options.ALLOW_DELETE] = None,
     allow_runs: Annotated[int, options.ALLOW_RUNS] = 0,
+    allow_rolls: Annotated[int, options.ALLOW_ROLLS] = 0,
     timeout: Annotated[float, TIMEOUT] = 86_400.0,
 ) -> int:
     """Make the target equal to git: do what can be done now, and say what waits. Safe to repeat, safe to stop.
@@ -32,5 +33,7 @@ def run(
     from reconciler.cli.workplace import open_workplace
 
     with Screen() as screen:
-        workplace = open_workplace(target, names, allow_delete=allow_delete or (), allow_runs=allow_runs)
+        workplace = open_workplace(
+            target, names, allow_delete=allow_delete or (), allow_runs=allow_runs, allow_rolls=allow_rolls
+        )
         return apply_all(workplace, screen, expect=expect, wait=timeout if wait else None)

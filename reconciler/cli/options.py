@@ -9,4 +9,7 @@ NAMES = typer.Argument(help="Only these experiments; nothing is removed then.", 
 TARGET = typer.Option(help="A target of loraform.yaml. [default: its default_target]", show_default=False)
 ALLOW_DELETE = typer.Option(help="Let this experiment lose something, whatever the limit.", show_default=False)
 ALLOW_RUNS = typer.Option(help="Let this many trainings start, whatever the limit.", min=0, show_default=False)
+ALLOW_ROLLS = typer.Option(
+    help="Let another image roll this many deployments, whatever the limit.", min=0, show_default=False
+)
 YES = typer.Option("--yes", "-y", help="Do not ask.")

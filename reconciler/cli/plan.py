@@ -28,6 +28,7 @@ def run(
     target: Annotated[str | None, options.TARGET] = None,
     allow_delete: Annotated[list[str] | None, options.ALLOW_DELETE] = None,
     allow_runs: Annotated[int, options.ALLOW_RUNS] = 0,
+    allow_rolls: Annotated[int, options.ALLOW_ROLLS] = 0,
 ) -> int:
     """Show what apply would do now, what would follow, and what waits for a person.
 
@@ -39,7 +40,9 @@ def run(
     from reconciler.render.terminal import plan_text
 
     with Screen() as screen:
-        workplace = open_workplace(target, names, allow_delete=allow_delete or (), allow_runs=allow_runs)
+        workplace = open_workplace(
+            target, names, allow_delete=allow_delete or (), allow_runs=allow_runs, allow_rolls=allow_rolls
+        )
         plan = look(workplace.site, workplace.wish).plan
         if shown is Format.JSON:
             screen.show(plan_json(plan, where=workplace.where))

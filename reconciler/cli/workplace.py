@@ -44,6 +44,7 @@ def open_workplace(
     *,
     allow_delete: Collection[str] = (),
     allow_runs: int = 0,
+    allow_rolls: int = 0,
 ) -> Workplace:
     """Read the repository, connect to the target, and compute what git wants there.
 
@@ -66,7 +67,7 @@ def open_workplace(
         desired=repository.desired,
         commit=history.head or "",
         only=frozenset(names) if names else None,
-        limits=_limits(loaded.project, allow_delete, allow_runs),
+        limits=_limits(loaded.project, allow_delete, allow_runs, allow_rolls),
         diagnostics=repository.diagnostics,
     )
     return Workplace(root, open_site(destination, root), wish, history, experiments)
@@ -80,13 +81,15 @@ def connect_only(target: str | None = None) -> Site:
     return open_site(target_of(loaded.project, target, root), root)
 
 
-def _limits(project: Project, allow_delete: Collection[str], allow_runs: int) -> Limits:
+def _limits(project: Project, allow_delete: Collection[str], allow_runs: int, allow_rolls: int) -> Limits:
     policy = project.policy
     return Limits(
         new_runs=policy.max_new_runs,
         new_accelerators=policy.max_new_gpus,
         deletes=policy.max_deletes,
         delete_share=policy.max_delete_percent / 100,
+        roll_share=policy.max_roll_percent / 100,
         allow_runs=allow_runs,
+        allow_rolls=allow_rolls,
         allow_delete=frozenset(allow_delete),
     )

@@ -11,14 +11,11 @@ from dataclasses import replace
 from reconciler.core.changes import Plan
 from reconciler.core.errors import Diagnostic
 from reconciler.core.forecast import imagine
-from reconciler.core.guardrails import Limits
+from reconciler.core.guardrails import NO_LIMITS
 from reconciler.core.plan import make_plan
 from reconciler.core.resources import Json, LiveResource, Phase, Resource, Role, Snapshot
 from reconciler.core.table import decide
 from reconciler.core.world import Patience, world_of
-
-_NO_LIMITS = Limits(new_runs=1_000_000, deletes=1_000_000)
-"""A difference is shown whole: whether one apply may do it is for the plan of that apply to say."""
 
 _PASSES = 2 * len(Role)
 """More than the longest life of an experiment has: each pass brings at least one role further."""
@@ -29,7 +26,7 @@ def plan_between(
 ) -> Plan:
     """The plan of `after` on a world that `before` has converged to. Raises LoraformError for a cycle in either."""
     seen = converged(before)
-    return make_plan(after, seen, now=0.0, target=target, limits=_NO_LIMITS, diagnostics=diagnostics)
+    return make_plan(after, seen, now=0.0, target=target, limits=NO_LIMITS, diagnostics=diagnostics)
 
 
 def converged(desired: Iterable[Resource]) -> Snapshot:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from reconciler.core.changes import Action, Change
@@ -20,13 +20,19 @@ _UNDER_WAY = (Phase.PENDING, Phase.RUNNING)
 
 
 def forecast(
-    world: World, changes: tuple[Change, ...], only: Collection[str] | None = None, horizon: int = HORIZON
+    world: World,
+    changes: tuple[Change, ...],
+    decided: Callable[[World], tuple[Change, ...]] = decide,
+    horizon: int = HORIZON,
 ) -> tuple[Change, ...]:
-    """The mutating changes of at most `horizon` later passes, in their order, if the world does what is imagined."""
+    """The mutating changes of at most `horizon` later passes, in their order, if the world does what is imagined.
+
+    `decided` is a pass over the table as this plan makes it: what it holds now it does not foresee either.
+    """
     follow: list[Change] = []
     for _ in range(horizon):
         imagined = imagine(world, changes)
-        later = decide(imagined, only)
+        later = decided(imagined)
         if imagined.live == world.live and imagined.records == world.records and later == changes:
             break
         waited = {change.address: change.waits_on for change in changes if change.waits_on}

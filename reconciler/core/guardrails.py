@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from reconciler.core.changes import Action, Change, Reason
-from reconciler.core.resources import Role
+from reconciler.core.resources import Address, Role
+from reconciler.core.world import World
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,21 +15,29 @@ class Limits:
     """The policy of the project, and what the person allowed on the command line.
 
     `deletes` is an absolute number, `delete_share` a fraction of all live experiments; the larger of both counts.
-    `allow_runs` training starts are a person's word for their machines as well.
+    `roll_share` is the fraction of all deployments that another image may roll. `allow_runs` training starts are a
+    person's word for their machines as well.
     """
 
     new_runs: int = 5
     new_accelerators: int | None = None
     deletes: int = 5
     delete_share: float = 0.2
+    roll_share: float = 0.2
     allow_runs: int = 0
+    allow_rolls: int = 0
     allow_delete: frozenset[str] = frozenset()
 
 
-def guard(changes: Iterable[Change], limits: Limits) -> tuple[Change, ...]:
-    """Hold the starts and the deletions that go beyond the limits; all of them, so that nobody picks for you.
+NO_LIMITS = Limits(new_runs=1_000_000, deletes=1_000_000, roll_share=1.0)
+"""Looking is not doing: nothing is held back from being seen."""
 
-    A superseded deployment is no deletion in this sense: its successor serves already.
+
+def guard(changes: Iterable[Change], limits: Limits, world: World) -> tuple[Change, ...]:
+    """Hold the starts, rolls and deletions that go beyond the limits; all of them, so that nobody picks for you.
+
+    A superseded deployment is no deletion in this sense: its successor serves already. A roll is held before its
+    model version is registered: what is registered was allowed.
     """
     changes = tuple(changes)
     starts = [change for change in changes if _starts(change)]
@@ -38,11 +47,16 @@ def guard(changes: Iterable[Change], limits: Limits) -> tuple[Change, ...]:
     taken = sum(_takes(change) for change in changes)
     too_many_taken = limits.new_accelerators is not None and taken > limits.new_accelerators and not limits.allow_runs
     too_many_losing = len(losing) > max(limits.deletes, int(limits.delete_share * len(experiments)))
+    rolled = sum(_rolls(change, world) for change in changes)
+    serving = sum(address.role is Role.DEPLOYMENT for address in world.desired)
+    too_many_rolled = rolled > max(limits.roll_share * serving, limits.allow_rolls)
     return tuple(
         _hold(change, f"{len(starts)} training starts in one plan: --allow-runs {len(starts)}")
         if too_many_starts and _starts(change)
         else _hold(change, f"{taken} accelerators taken in one plan: --allow-runs {max(1, len(starts))}")
         if too_many_taken and _takes(change)
+        else _hold(change, f"another image for {rolled} of {serving} deployments: --allow-rolls {rolled}")
+        if too_many_rolled and _rolls(change, world)
         else _hold(change, f"{len(losing)} experiments lose something: --allow-delete {change.address.experiment}")
         if too_many_losing and _removes(change) and change.address.experiment in losing
         else change
@@ -56,6 +70,15 @@ def _starts(change: Change) -> bool:
 
 def _takes(change: Change) -> int:
     return change.after.accelerators if change.action is Action.CREATE and change.after else 0
+
+
+def _rolls(change: Change, world: World) -> bool:
+    """A model version in another image, for an experiment that serves."""
+    if change.action is not Action.CREATE or change.address.role is not Role.MODEL:
+        return False
+    if not any(item.path.startswith("images.") for item in change.fields):
+        return False
+    return any(not live.history for live in world.live.get(Address(change.address.experiment, Role.DEPLOYMENT), ()))
 
 
 def _removes(change: Change) -> bool:

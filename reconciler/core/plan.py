@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from reconciler.core.changes import Plan, plan_id
+from reconciler.core.changes import Change, Plan, plan_id
 from reconciler.core.errors import Diagnostic
 from reconciler.core.felt import impacts
 from reconciler.core.forecast import forecast
 from reconciler.core.guardrails import Limits, guard
 from reconciler.core.resources import Resource, Snapshot
 from reconciler.core.table import decide
-from reconciler.core.world import Patience, world_of
+from reconciler.core.world import Patience, World, world_of
 
 
 def make_plan(
@@ -35,8 +35,13 @@ def make_plan(
     anything on the ground that git does not name it. Raises LoraformError when `desired` has a cycle.
     """
     world = world_of(desired, snapshot, now, patience or Patience())
-    changes = guard(decide(world, only), limits or Limits())
-    follow = forecast(world, changes, only)
+    limits = limits or Limits()
+
+    def guarded(at: World) -> tuple[Change, ...]:
+        return guard(decide(at, only), limits, at)
+
+    changes = guarded(world)
+    follow = forecast(world, changes, guarded)
     return Plan(
         target=target,
         changes=changes,

@@ -1,7 +1,9 @@
+from dataclasses import replace
+
 from reconciler.core.changes import Action, Reason
 from reconciler.core.guardrails import Limits
-from reconciler.core.resources import Role
-from tests.core.builders import converged, deployment, endpoint, live, model, plan, snapshot, training
+from reconciler.core.resources import Declared, Resource, Role, Snapshot
+from tests.core.builders import converged, deployment, endpoint, live, model, plan, record, snapshot, the, training
 
 
 def starting(count: int):
@@ -68,6 +70,67 @@ def test_a_superseded_deployment_is_no_loss() -> None:
     made = plan(desired, snapshot(*seen, *older, records=tuple(converged().records.values())))
 
     assert len([change for change in made.now if change.action is Action.DELETE]) == 7
+
+
+def in_image(image: str, names: list[str]) -> tuple[Resource, ...]:
+    declared = {"images.serve": Declared(image, "version")}
+    version = 2 if image == "new" else 1
+    return tuple(
+        one
+        for name in names
+        for one in (
+            training(name),
+            model(name, version, fields=declared),
+            endpoint(name),
+            deployment(name, version),
+        )
+    )
+
+
+def serving(names: list[str]) -> Snapshot:
+    seen = [
+        live(one, declared={"images.serve": "old"} if one.address.role is Role.MODEL else {})
+        for one in in_image("old", names)
+    ]
+    return snapshot(*seen, records=(record(training()),))
+
+
+def test_an_image_that_rolls_more_than_a_fifth_of_the_deployments_is_held_and_its_forecast_with_it() -> None:
+    names = [f"bot-{n}" for n in range(5)]
+
+    held = plan(in_image("new", names), serving(names))
+    allowed = plan(in_image("new", names), serving(names), limits=Limits(allow_rolls=5))
+    too_few = plan(in_image("new", names), serving(names), limits=Limits(allow_rolls=4))
+
+    assert not held.now
+    assert not held.follow
+    assert the(held, Role.MODEL, "bot-0").detail == "another image for 5 of 5 deployments: --allow-rolls 5"
+    assert len(allowed.now) == 5
+    assert not too_few.now
+
+
+def test_one_named_experiment_may_try_an_image_and_what_does_not_serve_counts_for_nothing() -> None:
+    names = [f"bot-{n}" for n in range(5)]
+
+    one = plan(in_image("new", names), serving(names), only=("bot-3",))
+    idle = plan(in_image("new", names), serving([]))
+
+    assert [(change.address.experiment, change.address.role) for change in one.now] == [("bot-3", Role.MODEL)]
+    assert len([change for change in idle.now if change.address.role is Role.ENDPOINT]) == 5
+
+
+def test_another_engine_is_no_other_image() -> None:
+    wanted = (training(), model(version=2, fields={"serving.engine": Declared(1, "version")}), *fleet_end())
+    seen = converged()
+    older = tuple(replace(one, declared={"serving.engine": 2}) for one in seen.live)
+
+    made = plan(wanted, snapshot(*older, records=tuple(seen.records.values())))
+
+    assert the(made, Role.MODEL).action is Action.CREATE
+
+
+def fleet_end() -> tuple[Resource, ...]:
+    return endpoint(), deployment(version=2)
 
 
 def test_the_guard_holds_nothing_else() -> None:

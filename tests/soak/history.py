@@ -23,7 +23,7 @@ from reconciler.cloud.storage import Storage
 from reconciler.cloud.vertex import Vertex
 from reconciler.core.changes import Action, Plan
 from reconciler.core.errors import LoraformError
-from reconciler.core.guardrails import Limits
+from reconciler.core.guardrails import NO_LIMITS
 from tests.soak import repository
 from tests.soak.actors import Actor, Killed, OneByOne, Request
 from tests.soak.cloud import BUCKET, Cloud, open_cloud
@@ -165,7 +165,7 @@ class History:
         vertex = Vertex(TARGET, clock, patience, Quotas(clock, UNLIMITED, UNLIMITED), partial(self._port, actor))
         storage = Storage(StoragePort(self.cloud, actor), BUCKET, clock, patience)
         site = Site(TARGET, vertex, storage, Path(), clock, OneByOne)
-        limits = Limits(new_runs=100, deletes=100)
+        limits = NO_LIMITS
         wish = Wish(repository.resources(tree), commit=f"{self.commits.index(tree):040x}", limits=limits)
 
         def work() -> Pass:
