@@ -23,6 +23,8 @@ from reconciler.emulator import (
     pipeline_runs,
     predict,
     secret_versions,
+    training_pipeline_runs,
+    training_pipelines,
     tuning_jobs,
     tuning_runs,
 )
@@ -31,12 +33,13 @@ from reconciler.emulator.quota_checks import check_quotas
 from reconciler.emulator.wire.codec import Message
 from reconciler.emulator.wire.errors import ApiError, Json
 from reconciler.emulator.wire.names import last, location_of
-from reconciler.emulator.world import Answer, Forward, World
+from reconciler.emulator.world import Answer, Forward, Plain, World
 
 METHODS: Mapping[str, Callable[[World, Any], Answer]] = {
     **jobs.METHODS,
     **hyperparameter_jobs.METHODS,
     **pipeline_jobs.METHODS,
+    **training_pipelines.METHODS,
     **tuning_jobs.METHODS,
     **models.METHODS,
     **endpoints.METHODS,
@@ -81,7 +84,8 @@ def answer_struck(world: World, method: str, request: Message | Json | None, str
         seen = replace(world, store=world.store.as_of(world.clock() - struck.stale_s))
     found = serve(seen, request)
     if struck.fates and not isinstance(found, Forward):
-        fates.lay_upon(world, getattr(found, "name", ""), struck.fates)
+        made = found.body.get("name", "") if isinstance(found, Plain) else getattr(found, "name", "")
+        fates.lay_upon(world, made, struck.fates)
     if struck.crash and isinstance(found, Forward):
         _crash(world, resource, found.facts["deployedModelId"])
     if struck.lost:
@@ -118,6 +122,7 @@ def advance(world: World) -> float:
     soon |= deployment_runs.advance(world)
     soon |= garden.advance(world)
     soon |= pipeline_runs.advance(world)
+    soon |= training_pipeline_runs.advance(world)
     soon |= tuning_runs.advance(world)
     soon |= hyperparameter_runs.advance(world)
     return SOON_S if soon else IDLE_S

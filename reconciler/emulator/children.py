@@ -34,8 +34,8 @@ def container(
     return job
 
 
-def begin(world: World, job: Message, parent: str, owner: str) -> str:
-    """Queue a job for its owner; gives its name."""
+def begin(world: World, job: Message, parent: str, owner: str = "") -> str:
+    """Queue a job for its owner; gives its name. One without an owner is listed with all others."""
     name: str = jobs.queue(world, job, parent, owner).name
     return name
 

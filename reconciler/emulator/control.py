@@ -54,7 +54,7 @@ def control(world: World, clock: Clock, calls: Calls, verb: str, path: str, quer
 
 def _of_one(world: World, verb: str, word: str, query: str, body: bytes) -> Json:
     """What concerns one fault or one job."""
-    found = re.fullmatch(r"(faults|jobs)/(\d+)(:finish|:preempt|/log)?", word)
+    found = re.fullmatch(r"(faults|jobs)/([a-z0-9-]+)(:finish|:preempt|/log)?", word)
     match (verb, *(found.groups() if found else ())):
         case ("DELETE", "faults", fault, None):
             if not world.faults.clear(str(fault)):
@@ -64,6 +64,8 @@ def _of_one(world: World, verb: str, word: str, query: str, body: bytes) -> Json
             return _finish(world, str(job), parse_text(body))
         case ("POST", "jobs", job, ":preempt"):
             row = _job(world, str(job))
+            if row.kind != jobs.KIND:
+                raise invalid("job", f"Custom jobs are preempted, such as the trials of a study; not {row.name}.")
             fates.lay_upon(world, row.name, ({"preempt": True},))
             return {}
         case ("GET", "jobs", job, "/log"):
@@ -79,13 +81,18 @@ def _finish(world: World, job_id: str, asked: Json) -> Json:
     state = asked.get("state", "JOB_STATE_SUCCEEDED")
     if state not in _STATES:
         raise invalid("state", f"A job ends as one of {', '.join(_STATES)}.")
-    row = _job(world, job_id)
-    job_runs.finish(world, row, _STATES[state], str(asked.get("message", "Ended by a test.")))
+    row, message = _job(world, job_id), str(asked.get("message", "Ended by a test."))
+    if row.kind != jobs.KIND:
+        fates.finish(world, row, _STATES[state], message)
+        return {"name": row.name}
+    job_runs.finish(world, row, _STATES[state], message)
     return to_json(jobs.read(jobs.find(world, row.name)))
 
 
 def _job(world: World, job_id: str) -> Row:
-    for row in world.store.every(jobs.KIND):
-        if row.name.endswith(f"/{job_id}"):
-            return row
+    """The row of whatever runs and ends and has this id."""
+    for kind in fates.KINDS.values():
+        for row in world.store.every(kind):
+            if row.name.endswith(f"/{job_id}"):
+                return row
     raise not_found(f"The job {job_id}")

@@ -5,7 +5,7 @@ One call of `advance` does what can be done now and never blocks. The single rep
 
 from __future__ import annotations
 
-from reconciler.emulator import deployments, endpoints, models, operations, replicas
+from reconciler.emulator import deployments, endpoints, fates, models, operations, replicas
 from reconciler.emulator.store import BUSY, Row
 from reconciler.emulator.wire.codec import Message, new
 from reconciler.emulator.wire.errors import ApiError, Json, precondition
@@ -31,6 +31,9 @@ def advance(world: World) -> bool:
 
 def _start(world: World, row: Row) -> None:
     try:
+        fated = fates.at_deployment(world, row)
+        if fated is not None:
+            raise fated
         model = models.find(world, f"{row.extra['model']}@{row.extra['version']}")
         if row.extra.get("capped") != replicas.asked(row):
             row = _save(world, row, capped=replicas.asked(row), stub=replicas.is_stub(world, model))

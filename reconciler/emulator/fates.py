@@ -1,22 +1,31 @@
-"""What a fault has in store for a job: a stock-out, a preemption, a failure with a chosen message.
+"""What a fault has in store for a job or a deployment: a stock-out, a preemption, a failure with a chosen message.
 
-Kept in the job's row under `fates`, in order, so that it outlives the server. Decides when it is due; `job_runs` ends
-and restarts the programs.
+Kept in its row under `fates`, in order, so that it outlives the server. Decides when it is due; the `*_runs` end and
+restart the programs.
 """
 
 from __future__ import annotations
 
-from reconciler.emulator import jobs
-from reconciler.emulator.faults import CREATE_JOB, Fault, order
-from reconciler.emulator.store import Row
+from reconciler.emulator import deployments, garden, jobs
+from reconciler.emulator.faults import CREATE_JOBS, DEPLOY, Fault, order
+from reconciler.emulator.store import BUSY, DONE, Row
 from reconciler.emulator.wire.codec import Message
-from reconciler.emulator.wire.errors import ApiError, Json
+from reconciler.emulator.wire.errors import ApiError, Json, invalid
 from reconciler.emulator.wire.names import location_of
 from reconciler.emulator.world import World
 
 SPOT = 4
 PREEMPTED = "The replica was preempted, because its Spot capacity was taken back. The job is being restarted."
 Verdict = tuple[int, str, str]
+"""How a job ends: its state, and the status and message of its error."""
+KINDS = {
+    "customJobs": jobs.KIND,
+    "hyperparameterTuningJobs": "hyperparameter",
+    "pipelineJobs": "pipeline",
+    "trainingPipelines": "training",
+    "tuningJobs": "tuning",
+}
+"""Collection -> kind of row, of everything that runs and ends."""
 
 
 def order_fault(world: World, asked: Json) -> Fault:
@@ -29,17 +38,52 @@ def order_fault(world: World, asked: Json) -> Fault:
 
 def refused(method: str, location: str, fates: tuple[Json, ...]) -> ApiError | None:
     """The 429 of a stock-out that shows when the job is created."""
-    if method == CREATE_JOB and any(fate.get("stock_out") == "create" for fate in fates):
+    if method in (*CREATE_JOBS, *DEPLOY) and any(fate.get("stock_out") == "create" for fate in fates):
         return ApiError("RESOURCE_EXHAUSTED", stock_out_text(location))
     return None
 
 
-def lay_upon(world: World, job: str, fates: tuple[Json, ...]) -> None:
-    """Give a job its fates."""
-    row = world.store.get(jobs.KIND, job)
+def lay_upon(world: World, name: str, fates: tuple[Json, ...]) -> None:
+    """Give a job its fates; or, by the name of the operation that deploys it, a deployment."""
+    row = _row(world, name)
     if row is not None and fates:
         extra = {**row.extra, "fates": [*row.extra.get("fates", []), *fates]}
         world.store.save(Row(row.kind, row.name, row.parent, row.body, extra, row.work))
+
+
+def hand_down(world: World, owner: Row, child: str) -> None:
+    """Give the custom job that works for another resource the preemptions that were ordered for its owner."""
+    lay_upon(world, child, tuple(fate for fate in owner.extra.get("fates", ()) if fate.get("preempt")))
+
+
+def of_owner(world: World, row: Row, job: Message) -> Verdict | None:
+    """How a job that works through custom jobs ends before they do: cancelled, by a test's decision, or by a fault."""
+    if job.state == jobs.CANCELLING:
+        return jobs.CANCELLED, "CANCELLED", f"The {job.DESCRIPTOR.name} was cancelled."
+    chosen = row.extra.get("verdict")
+    if chosen:
+        state, status, message = chosen
+        return state, status, message
+    return at_start(row, job) or at_work(world, row, job)
+
+
+def finish(world: World, row: Row, state: int, message: str) -> None:
+    """Let a test decide how a job that works through custom jobs ends. Raises INVALID_ARGUMENT once it has ended."""
+    if row.work == DONE:
+        raise invalid("state", f"The job {row.name} has already ended.")
+    status = "" if state == jobs.SUCCEEDED else "CANCELLED" if state == jobs.CANCELLED else "INTERNAL"
+    extra = {**row.extra, "verdict": [state, status, message if status else ""]}
+    world.store.save(Row(row.kind, row.name, row.parent, row.body, extra, BUSY))
+
+
+def at_deployment(world: World, row: Row) -> ApiError | None:
+    """The error of a deployment that is to fail now."""
+    for fate in row.extra.get("fates", ()):
+        if "stock_out" in fate:
+            return ApiError("RESOURCE_EXHAUSTED", stock_out_text(location_of(row.name)))
+        if "fail" in fate and world.clock() >= row.extra["since"] + fate.get("after_s", 0):
+            return ApiError("INTERNAL", fate["fail"] or "Internal error occurred while deploying the model.")
+    return None
 
 
 def at_start(row: Row, job: Message) -> Verdict | None:
@@ -87,3 +131,13 @@ def _due(world: World, job: Message, fate: Json) -> bool:
         return False
     due: bool = world.clock() >= job.start_time.ToMicroseconds() / 1e6 + fate.get("after_s", 0)
     return due
+
+
+def _row(world: World, name: str) -> Row | None:
+    collection = name.split("/")[-2] if "/" in name else ""
+    if collection != "operations":
+        return world.store.get(KINDS.get(collection, jobs.KIND), name)
+    made = world.store.get(garden.KIND, name)
+    deploying = made.extra["waits_for"] if made is not None else name
+    found = (row for row in world.store.every(deployments.KIND) if row.extra["operation"] == deploying)
+    return next(found, None)

@@ -16,6 +16,14 @@ from typing import Any
 from reconciler.emulator.wire.errors import HTTP_CODES, ApiError, Json, invalid
 
 CREATE_JOB = "JobService.CreateCustomJob"
+CREATE_JOBS = (
+    CREATE_JOB,
+    "JobService.CreateHyperparameterTuningJob",
+    "PipelineService.CreatePipelineJob",
+    "PipelineService.CreateTrainingPipeline",
+    "GenAiTuningService.CreateTuningJob",
+)
+DEPLOY = ("EndpointService.DeployModel", "ModelGardenService.Deploy")
 JOB_EFFECTS = ("stock_out", "preempt", "fail")
 EFFECTS = ("status", "lost", "delay_s", "stale_s", "crash", *JOB_EFFECTS)
 STATUSES = {code: status for status, code in HTTP_CODES.items()}
@@ -46,7 +54,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Struck:
-    """What befalls one call. `fates` are the job effects, for the job that it creates."""
+    """What befalls one call. `fates` are the job effects, for the job or the deployment that it creates."""
 
     refusal: ApiError | None = None
     lost: bool = False
@@ -127,8 +135,8 @@ def is_list(method: str) -> bool:
 
 def _fits(effect: Json, method: str) -> bool:
     """An effect strikes only calls that can have it: a pattern such as `*` may match many others."""
-    if any(word in effect for word in JOB_EFFECTS) and method != CREATE_JOB:
-        return False
+    if any(word in effect for word in JOB_EFFECTS) and method not in CREATE_JOBS:
+        return method in DEPLOY and "preempt" not in effect
     if "stale_s" in effect and not is_list(method):
         return False
     return "crash" not in effect or method.startswith("PredictionService.")

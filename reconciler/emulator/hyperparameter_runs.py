@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from reconciler.emulator import children, hyperparameter_jobs, jobs, study
+from reconciler.emulator import children, fates, hyperparameter_jobs, jobs, study
 from reconciler.emulator.pipeline_spec import as_text
 from reconciler.emulator.store import BUSY, DONE, Row
 from reconciler.emulator.wire.codec import Message, new
@@ -26,7 +26,8 @@ def advance(world: World) -> bool:
     soon = False
     for row in world.store.working(hyperparameter_jobs.KIND, BUSY):
         job = hyperparameter_jobs.read(row)
-        soon |= _cancel(world, row, job) if job.state == jobs.CANCELLING else _step(world, row, job)
+        verdict = fates.of_owner(world, row, job)
+        soon |= _step(world, row, job) if verdict is None else _close(world, row, job, verdict)
     return soon
 
 
@@ -41,7 +42,7 @@ def _step(world: World, row: Row, job: Message) -> bool:
     active = sum(trial.state == ACTIVE for trial in job.trials)
     more = not doomed
     while more and active < min(job.parallel_trial_count, AT_ONCE) and len(job.trials) < job.max_trial_count:
-        more = _begin(world, job)
+        more = _begin(world, row, job)
         active += more
     if active == 0:
         _end(world, job, doomed)
@@ -51,7 +52,7 @@ def _step(world: World, row: Row, job: Message) -> bool:
     return True
 
 
-def _begin(world: World, job: Message) -> bool:
+def _begin(world: World, row: Row, job: Message) -> bool:
     """Start the next trial; False when there is none left to try."""
     number = len(job.trials) + 1
     values = study.suggest(job.study_spec, job.name, number)
@@ -77,6 +78,8 @@ def _begin(world: World, job: Message) -> bool:
             pool.container_spec.env.add(name="CLOUD_ML_TRIAL_ID", value=trial.id)
             pool.container_spec.env.add(name="CLOUD_ML_HP_METRIC_FILE", value=str(report))
     trial.custom_job = children.begin(world, child, parent_of(job.name), job.name)
+    if number == 1:
+        fates.hand_down(world, row, trial.custom_job)
     trial.state = ACTIVE
     if not job.HasField("start_time"):
         stamp(job.start_time, world.clock())
@@ -127,14 +130,16 @@ def _end(world: World, job: Message, doomed: bool) -> None:
         job.error.message = f"{failed} of {len(job.trials)} trials have failed, such as: {reason}"
 
 
-def _cancel(world: World, row: Row, job: Message) -> bool:
+def _close(world: World, row: Row, job: Message, verdict: fates.Verdict) -> bool:
+    """End the job as somebody else decided it, once its trials are over."""
     if children.cancel(world, [trial.custom_job for trial in job.trials]):
+        job.state, status, message = verdict
         for trial in job.trials:
             if trial.state == ACTIVE:
-                trial.state, trial.infeasible_reason = INFEASIBLE, "The trial was cancelled."
+                trial.state, trial.infeasible_reason = INFEASIBLE, "The trial was ended with its job."
                 stamp(trial.end_time, world.clock())
-        job.state = jobs.CANCELLED
-        job.error.code, job.error.message = RPC_CODES["CANCELLED"], "The hyperparameter tuning job was cancelled."
+        if status:
+            job.error.code, job.error.message = RPC_CODES[status], message
         stamp(job.end_time, world.clock())
         hyperparameter_jobs.save(world, row, job, DONE)
     return True

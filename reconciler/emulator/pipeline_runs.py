@@ -12,7 +12,7 @@ from typing import Any
 
 from google.protobuf import json_format
 
-from reconciler.emulator import children, jobs, operations, pipeline_jobs, tuning_plan, tuning_template
+from reconciler.emulator import children, fates, jobs, operations, pipeline_jobs, tuning_plan, tuning_template
 from reconciler.emulator.pipeline_spec import Scene, Task, as_text, declared, fill, tasks_of, words
 from reconciler.emulator.store import BUSY, DONE, Row
 from reconciler.emulator.wire.codec import Message, new
@@ -33,8 +33,9 @@ def advance(world: World) -> bool:
     for row in world.store.working(pipeline_jobs.KIND, BUSY):
         job = pipeline_jobs.read(row)
         try:
-            if job.state == pipeline_jobs.CANCELLING:
-                soon |= _cancel(world, row, job)
+            verdict = fates.of_owner(world, row, job)
+            if verdict is not None:
+                soon |= _close(world, row, job, verdict)
             else:
                 soon |= _tune(world, row, job) if row.extra["template"] else _run(world, row, job)
         except ApiError as error:  # what it needs has been taken away
@@ -244,15 +245,18 @@ def _tune(world: World, row: Row, job: Message) -> bool:
     return True
 
 
-def _cancel(world: World, row: Row, job: Message) -> bool:
+def _close(world: World, row: Row, job: Message, verdict: fates.Verdict) -> bool:
+    """End the job as somebody else decided it, once its containers are gone."""
     reached: dict[str, Json] = dict(row.extra["tasks"])
     if children.cancel(world, [one["job"] for one in reached.values() if "job" in one]):
+        job.state, status, message = verdict
+        left = {pipeline_jobs.SUCCEEDED: SKIPPED, pipeline_jobs.FAILED: FAILED}.get(job.state, CANCELLED)
         for name, one in reached.items():
             if one["state"] not in _OVER:
-                reached[name] = {**one, "state": CANCELLED, "ended": world.clock()}
-        job.state = pipeline_jobs.CANCELLED
+                reached[name] = {**one, "state": left, "ended": world.clock()}
         stamp(job.end_time, world.clock())
-        job.error.code, job.error.message = RPC_CODES["CANCELLED"], "The pipeline job was cancelled."
+        if status:
+            job.error.code, job.error.message = RPC_CODES[status], message
         _detail(world, job, reached)
         pipeline_jobs.save(world, row, job, {**row.extra, "tasks": reached}, DONE)
     return True

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 
-from reconciler.emulator import children, jobs, operations, tuning_jobs, tuning_plan
+from reconciler.emulator import children, fates, jobs, operations, tuning_jobs, tuning_plan
 from reconciler.emulator.store import BUSY, DONE, Row
 from reconciler.emulator.tuning_plan import Tuning
 from reconciler.emulator.wire.codec import Message, new
@@ -23,7 +23,8 @@ def advance(world: World) -> bool:
     soon = False
     for row in world.store.working(tuning_jobs.KIND, BUSY):
         job = tuning_jobs.read(row)
-        soon |= _cancel(world, row, job) if job.state == tuning_jobs.CANCELLING else _step(world, row, job)
+        verdict = fates.of_owner(world, row, job)
+        soon |= _step(world, row, job) if verdict is None else _close(world, row, job, verdict)
     return soon
 
 
@@ -44,7 +45,9 @@ def _advanced(world: World, row: Row, job: Message) -> bool:
     parent = parent_of(row.name)
     before = job.state
     failure, over = "", False
-    if "job" not in own:
+    if own.get("trained") and "model" not in own:
+        own["model"] = tuning_plan.register(world, parent, tuning, job.labels)
+    elif "job" not in own and "model" not in own:
         try:
             own["job"] = children.begin(world, tuning_plan.job(world, tuning, row.name), parent, row.name)
         except (CannotRunError, ApiError) as error:
@@ -52,19 +55,19 @@ def _advanced(world: World, row: Row, job: Message) -> bool:
     elif "operation" in own:
         operation = operations.get(world, new("google.longrunning.GetOperationRequest", name=own["operation"]))
         over, failure = operation.done, operation.error.message
+    elif "model" in own and not row.extra["serve"]:
+        over = True
     elif "model" in own:
         endpoint, operation_name = tuning_plan.serve(world, parent, tuning, own["model"], job.labels)
         own |= {"endpoint": endpoint, **({"operation": operation_name} if operation_name else {})}
         over = not operation_name
     else:
         child = children.look(world, own["job"])
-        if child.state == jobs.RUNNING:
+        if child.state in (jobs.RUNNING, jobs.SUCCEEDED) and job.state != tuning_jobs.RUNNING:
             job.state = tuning_jobs.RUNNING
             job.start_time.CopyFrom(child.start_time)
         elif child.state == jobs.SUCCEEDED:
-            job.start_time.CopyFrom(child.start_time)
-            own["model"] = tuning_plan.register(world, parent, tuning, job.labels)
-            over = not row.extra["serve"]
+            own["trained"] = True
         elif children.ended(child):
             failure = child.error.message
     if own == row.extra["own"] and job.state == before and not failure and not over:
@@ -84,7 +87,9 @@ def _advanced(world: World, row: Row, job: Message) -> bool:
 def _tell(world: World, job: Message, tuning: Tuning, own: Json) -> None:
     job.tuned_model.model = own["model"]
     job.tuned_model.endpoint = own.get("endpoint", "")
-    last = job.tuned_model.checkpoints.add(checkpoint_id="1", epoch=tuning.epochs, step=_steps(world, own["job"]))
+    last = job.tuned_model.checkpoints.add(
+        checkpoint_id="1", epoch=tuning.epochs, step=_steps(world, own.get("job", ""))
+    )
     last.endpoint = own.get("endpoint", "")
 
 
@@ -101,11 +106,20 @@ def _steps(world: World, child: str) -> int:
     return steps
 
 
-def _cancel(world: World, row: Row, job: Message) -> bool:
+def _close(world: World, row: Row, job: Message, verdict: fates.Verdict) -> bool:
+    """End the job as somebody else decided it, once its trainer is gone. A success goes on as if it had trained."""
     own = row.extra["own"]
-    if children.cancel(world, [own["job"]] if "job" in own else []):
-        job.state = tuning_jobs.CANCELLED
-        job.error.code, job.error.message = RPC_CODES["CANCELLED"], "The tuning job was cancelled."
-        stamp(job.end_time, world.clock())
-        tuning_jobs.save(world, row, job, row.extra, DONE)
+    if not children.cancel(world, [own["job"]] if "job" in own else []):
+        return True
+    job.state, status, message = verdict
+    extra = {name: value for name, value in row.extra.items() if name != "verdict"}
+    if job.state == tuning_jobs.SUCCEEDED:
+        if not job.HasField("start_time"):
+            stamp(job.start_time, world.clock())
+        job.state = tuning_jobs.RUNNING
+        tuning_jobs.save(world, row, job, {**extra, "own": {**own, "trained": True}}, BUSY)
+        return True
+    job.error.code, job.error.message = RPC_CODES[status], message
+    stamp(job.end_time, world.clock())
+    tuning_jobs.save(world, row, job, extra, DONE)
     return True
