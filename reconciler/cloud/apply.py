@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from reconciler.backends import labels
 from reconciler.backends.registry import KINDS
-from reconciler.cloud import claims
+from reconciler.cloud import claims, served
 from reconciler.cloud.create import Step, create
 from reconciler.cloud.errors import LostAnswer
 from reconciler.cloud.lease import Lease
@@ -23,7 +23,7 @@ from reconciler.core.changes import Action, Change, Plan
 from reconciler.core.errors import CloudError, Conflict, LoraformError, Refused
 from reconciler.core.graph import apply_order
 from reconciler.core.report import Outcome, Report, Result
-from reconciler.core.resources import Address, Json, Phase, Snapshot
+from reconciler.core.resources import Address, Json, Phase, Role, Snapshot
 
 SHORT_METHODS = frozenset({"UploadModel", "CreateEndpoint", "UndeployModel", "DeleteEndpoint", "DeleteModelVersion"})
 """Operations of seconds. The next pass builds on them, and when they fail there is nothing else to look at."""
@@ -126,7 +126,9 @@ def _perform(this: _Pass, change: Change) -> Step:
         upload_all(site.storage, site.target, site.root, change.after.uploads, this.uploaded)
         return create(site, change, change.after, calls, this.by, this.may_go_on)
     if change.action is Action.UPDATE and change.after:
-        started = _call_all(this, kind.update(change, scene))
+        calls = kind.update(change, scene)
+        served.note_split(site, calls, this.snapshot.live, site.clock.now())
+        started = _call_all(this, calls)
         claims.declare(site.storage, site.target, change.after, this.by, now=site.clock.now())
         return Step(Outcome.DONE, started=started)
     # The claim goes first: an object that is removed on purpose must not keep a revert from making it again.
@@ -136,6 +138,8 @@ def _perform(this: _Pass, change: Change) -> Step:
         return Step(Outcome.DONE, started=_call_all(this, kind.cancel(change, scene)))
     if change.before:
         claims.drop(site.storage, site.target, change.before.stamp)
+        if change.address.role is Role.DEPLOYMENT:
+            served.note(site, change.before.stamp, 0, site.clock.now())
     return Step(Outcome.DONE, started=_call_all(this, kind.delete(change, scene)))
 
 

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from reconciler.backends import labels
 from reconciler.backends.registry import KINDS
+from reconciler.cloud.served import served
 from reconciler.cloud.site import Site
 from reconciler.cloud.snapshot import take_snapshot
 from reconciler.core.errors import NotFound
@@ -34,6 +35,7 @@ def traces_of(site: Site, experiments: Collection[str], trainings: Collection[st
             for item in mine
             if item.address.role is Role.DEPLOYMENT and isinstance(share := item.spec.get("traffic"), int)
         },
+        served=served(site),
     )
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from reconciler.backends import endpoint as endpoints
 from reconciler.backends.deployment import undeploy
 from reconciler.backends.registry import KINDS
-from reconciler.cloud import claims
+from reconciler.cloud import claims, served
 from reconciler.cloud.lease import acquire
 from reconciler.cloud.site import Site
 from reconciler.cloud.snapshot import take_snapshot
@@ -71,7 +71,7 @@ def suspend(site: Site, experiment: str) -> tuple[str, ...]:
         if found.endpoint is None:
             raise LoraformError(f"{experiment} has no endpoint on {site.target.name}")
         _call_all(site, endpoints.suspend(found.endpoint, found.deployments))
-        _drop_claims(site, found.deployments)
+        _leave(site, found.deployments)
         return tuple(item.name for item in found.deployments)
 
 
@@ -106,7 +106,7 @@ def destroy(site: Site, experiment: str) -> tuple[str, ...]:
         if endpoint:
             _call_all(site, KINDS[endpoint.kind].delete(_change(endpoint, Action.DELETE), _scene(site)))
             gone.append(endpoint.name)
-        _drop_claims(site, [*found.deployments, *([endpoint] if endpoint else [])])
+        _leave(site, [*found.deployments, *([endpoint] if endpoint else [])])
         return tuple(gone)
 
 
@@ -128,9 +128,12 @@ def _call_all(site: Site, calls: Iterable[Call]) -> None:
             raise LoraformError(f"{call.method} takes longer than {OPERATION_BOUND:.0f} s", "Run the command again.")
 
 
-def _drop_claims(site: Site, items: Iterable[LiveResource]) -> None:
+def _leave(site: Site, items: Iterable[LiveResource]) -> None:
+    """What is gone needs no claim, and answers nothing from now on."""
     for stamp in sorted({item.stamp for item in items}):
         claims.drop(site.storage, site.target, stamp)
+    for stamp in sorted({item.stamp for item in items if item.address.role is Role.DEPLOYMENT}):
+        served.note(site, stamp, 0, site.clock.now())
 
 
 def _change(live: LiveResource, action: Action) -> Change:

@@ -83,6 +83,14 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
+class Share:
+    """What a deployment was given of the traffic, from a time on (seconds since the epoch)."""
+
+    at: float
+    percent: int
+
+
+@dataclass(frozen=True, slots=True)
 class Traces:
     """What is left of an experiment in the cloud, by identity as labels carry it."""
 
@@ -94,16 +102,19 @@ class Traces:
     """The commit that the label of a model version names, by the model's."""
     traffic: Mapping[str, int] = field(default_factory=dict)
     """Percent, by the deployment's."""
+    served: Mapping[str, tuple[Share, ...]] = field(default_factory=dict)
+    """What it was given in its time, oldest first, by the deployment's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A step with what is left of it. `traffic` stands with the newest commit that wants the deployment."""
+    """A step with what is left of it. `traffic` and `served` stand with the newest commit that wants the deployment."""
 
     step: Step
     run: Run | None = None
     version: str = ""
     traffic: int | None = None
+    served: tuple[Share, ...] = ()
     labelled: str = ""
     """The commit in the label of its model version, as a cross-check."""
 
@@ -136,6 +147,7 @@ def joined(steps: Iterable[Step], traces: Traces) -> tuple[Row, ...]:
                 run=traces.runs.get(step.stamp(Role.TRAINING)),
                 version=traces.versions.get(model, ""),
                 traffic=None if deployment in answered else traces.traffic.get(deployment),
+                served=() if deployment in answered else traces.served.get(deployment, ()),
                 labelled=traces.commits.get(model, ""),
             )
         )

@@ -50,6 +50,10 @@ class Target:
         """The claim that apply writes before a create call."""
         return f"{self.folder}/claims/{identity}.json"
 
+    def served_uri(self, stamp: str) -> str:
+        """What a deployment was given of the traffic, and when; `stamp` is its identity as labels carry it."""
+        return f"{self.folder}/served/{stamp}.json"
+
     def artifact_uri(self, identity: str, attempt: int) -> str:
         """The `baseOutputDirectory` of one attempt at a training."""
         return f"{self.folder}/artifacts/{identity}/attempt-{attempt}"

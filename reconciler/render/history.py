@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from rich.text import Text
@@ -103,6 +104,7 @@ def row_document(row: Row) -> dict[str, Any]:
         "model_version": row.version,
         "model_commit": row.labelled,
         "traffic": row.traffic,
+        "served": [{"at": _moment(share.at), "traffic": share.percent} for share in row.served],
     }
 
 
@@ -115,10 +117,11 @@ def _lines(row: Row) -> Iterator[str]:
         run = _run(row)
         if run:
             yield "  ".join(part for part in (f"run {run}", _metrics(row.run)) if part)
-    served = [f"model version {words.clean(row.version)}"] if row.version and Role.MODEL in step.moved else []
-    served += [f"answers {row.traffic} % of all requests"] if row.traffic else []
-    if served:
-        yield ", ".join(served)
+    facts = [f"model version {words.clean(row.version)}"] if row.version and Role.MODEL in step.moved else []
+    facts += [f"answers {row.traffic} % of all requests"] if row.traffic else []
+    facts += [f"answered {_then(row)}"] if row.served else []
+    if facts:
+        yield ", ".join(facts)
     for change in step.fields:
         effect = words.effect(change.effect)
         note = f"  ({effect})" if effect else ""
@@ -137,6 +140,13 @@ def _run(row: Row) -> str:
     return f"{stamp} {' '.join(part for part in parts if part)}"
 
 
+def _then(row: Row) -> str:
+    """What it was given in its time: `10 % from 2026-11-02, 100 % from 2026-11-03, none from 2026-11-06`."""
+    return ", ".join(
+        f"{share.percent or 'none'}{' %' * bool(share.percent)} from {_moment(share.at)[:10]}" for share in row.served
+    )
+
+
 def _metrics(run: Run | None) -> str:
     if run is None:
         return ""
@@ -149,6 +159,10 @@ def _kind(row: Row) -> str:
 
 def _day(row: Row) -> str:
     return words.clean(row.step.point.commit.at[:10])
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _cell(text: str, longest: int | None = None) -> str:

@@ -57,6 +57,7 @@ def test_each_commit_is_shown_with_what_became_of_it_and_the_one_that_answers_is
     assert [row["run"]["metrics"] for row in rows] == [{"eval_loss": 0.5}] * 4
     assert [row["model_version"] for row in rows] == ["1", "2", "2", "1"]
     assert [row["traffic"] for row in rows] == [None, 100, None, None]
+    assert [[share["traffic"] for share in row["served"]] for row in rows] == [[100, 0], [100], [], []]
     assert [row["commit"] for row in blamed["answers"]] == [third]
     assert (blamed["answers"][0]["model_commit"], blamed["unexplained"]) == (second, [])
     assert text.count(f"  100 %  {third[:7]}") == 2

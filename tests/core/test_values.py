@@ -79,5 +79,6 @@ def test_a_target_knows_where_everything_of_its_fleet_lies() -> None:
     assert target.record_uri("id") == "gs://acme-llm/loraform/acme/runs/id.json"
     assert target.lock_uri("id") == "gs://acme-llm/loraform/acme/runs/id.lock"
     assert target.claim_uri("id") == "gs://acme-llm/loraform/acme/claims/id.json"
+    assert target.served_uri("id") == "gs://acme-llm/loraform/acme/served/id.json"
     assert target.artifact_uri("id", 2) == "gs://acme-llm/loraform/acme/artifacts/id/attempt-2"
     assert target.content_uri("hash") == "gs://acme-llm/loraform/acme/data/hash"

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import unicodedata
 
-from reconciler.core.lineage import Commit, Point, Run, Traces, joined, lineage, unexplained
+from reconciler.core.lineage import Commit, Point, Run, Share, Traces, joined, lineage, unexplained
 from reconciler.core.resources import Resource
 from reconciler.render.history import answering_text, history_json, history_markdown, history_text
 from tests.core.builders import deployment, fleet, training
@@ -37,6 +37,7 @@ def story() -> tuple:
         versions={one[1].stamp: "1"},
         commits={one[1].stamp: "1" * 40},
         traffic={one[3].stamp: 90, "f" * 20: 10},
+        served={one[3].stamp: (Share(1_793_750_400.0, 10), Share(1_793_836_800.0, 90)), two[3].stamp: (Share(1e9, 0),)},
     )
     rows = joined(steps, traces)
     return rows, unexplained(rows, traces)
