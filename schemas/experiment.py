@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field, Strict
 
 from schemas.adapter import Adapter
 from schemas.data import Data
 from schemas.effects import DeclaredField, Effect, Json, Manifest
 from schemas.evaluation import Evaluation
 from schemas.model import Model
-from schemas.primitives import Labels, Name
+from schemas.primitives import Labels, Name, listed
 from schemas.quantization import QLORA, Quantization
 from schemas.run import Run
 from schemas.serving import Serving
 from schemas.training import Training
 
 BATCH = "training.effective_batch"
+
+
+def _names(value: Any) -> Any:
+    return [] if value is None else listed(value)
+
+
+FormerNames = Annotated[
+    tuple[Name, ...], Strict(False), BeforeValidator(_names, json_schema_input_type=Name | list[Name] | None)
+]
 
 
 class Experiment(Manifest):
@@ -33,7 +42,9 @@ class Experiment(Manifest):
     description: Annotated[str | None, Effect.NOTHING] = None
     labels: Annotated[Labels, Effect.LABEL] = Field(default_factory=dict)
     protect: Annotated[bool, Effect.LABEL] = Field(False, description="Never delete what this experiment owns.")
-    moved_from: Annotated[Name | None, Effect.NOTHING] = Field(None, description="The name that it had before.")
+    moved_from: Annotated[FormerNames, Effect.NOTHING] = Field(
+        (), description="The name that it had before; of several, the latest first. What is live under it is adopted."
+    )
     model: Model
     data: Data
     adapter: Adapter = Field(default_factory=Adapter)

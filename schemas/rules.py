@@ -20,7 +20,7 @@ def findings(experiment: Experiment) -> Iterator[Finding]:
 
 
 def _names(it: Experiment) -> Iterator[Finding]:
-    if it.moved_from == it.name:
+    if it.name in it.moved_from:
         yield Finding(("moved_from",), "moved-from", "an experiment cannot have moved from its own name", "Delete it.")
 
 

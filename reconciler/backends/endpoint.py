@@ -38,6 +38,7 @@ def desired(subject: Subject, serving: Serving) -> Resource:
         body=body,
         exclusive=True,
         collides=True,
+        named=endpoint_id(subject.target.fleet, subject.experiment.name),
         protect=protect,
         source=subject.source,
     )

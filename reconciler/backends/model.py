@@ -50,6 +50,7 @@ def desired(subject: Subject, serving: Serving, training: Resource) -> Resource:
         body=_body(subject, serving, training, own_labels),
         depends_on=(training.address,),
         uploads=subject.uploads("model.base", "model.tokenizer"),
+        named=model_id(subject.target.fleet, subject.experiment.name),
         protect=subject.experiment.protect or serving.protect,
         source=subject.source,
     )
@@ -144,11 +145,20 @@ def create(change: Change, scene: Scene) -> tuple[Call, ...]:
 
 
 def update(change: Change, scene: Scene) -> tuple[Call, ...]:
-    """One UpdateModel of the version's labels; those of other tools are kept."""
+    """One UpdateModel of the version's labels, and one of each older version that still says a former name."""
     resource, before = wanted(change), existing(change)
-    merged = {**labels.labels_of(before.outputs), **labels.stamped(resource, scene, change.stamps)}
-    model: Json = {"name": before.name, "labels": merged, **({"etag": before.etag} if before.etag else {})}
-    return (Call("ModelService", "UpdateModel", {"model": model, "update_mask": "labels"}),)
+    owner = {labels.EXPERIMENT: resource.address.experiment}
+    return (
+        _relabelled(before, labels.stamped(resource, scene, change.stamps)),
+        *(_relabelled(version, owner) for version in change.along),
+    )
+
+
+def _relabelled(version: LiveResource, wanted: Mapping[str, str]) -> Call:
+    """The labels that it has, of other tools too, with `wanted` over them."""
+    merged = {**labels.labels_of(version.outputs), **wanted}
+    model: Json = {"name": version.name, "labels": merged, **({"etag": version.etag} if version.etag else {})}
+    return Call("ModelService", "UpdateModel", {"model": model, "update_mask": "labels"})
 
 
 def delete(change: Change, scene: Scene) -> tuple[Call, ...]:

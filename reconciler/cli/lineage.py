@@ -74,7 +74,7 @@ def _path_of(root: Path, name: str, target: str | None) -> str:
         if item.value.name == name:
             return item.source.path
     for item in loaded.experiments:
-        if item.value.moved_from == name:
+        if name in item.value.moved_from:
             return item.source.path
     gone = deleted_manifest(root, name)
     if gone is None:
@@ -133,7 +133,7 @@ def _of_revision(name: str, commit: Commit, path: str, at: AtRevision) -> _Read:
     resources, problem = _wanted(experiment, at)
     return _Read(
         Point(commit, experiment.name, path, resources, problem),
-        experiment.moved_from or experiment.name,
+        (*experiment.moved_from, experiment.name)[0],
         frozenset(paths_of(experiment)),
     )
 
@@ -145,7 +145,7 @@ def _wanted(experiment: Experiment, at: AtRevision) -> tuple[tuple[Resource, ...
     if wrong:
         return (), wrong
     repository, path = at.repository, at.revision.root
-    alone = experiment.model_copy(update={"moved_from": None})
+    alone = experiment.model_copy(update={"moved_from": ()})
     found, problems = desired(
         [(alone, lambda _: Source(experiment.name))], repository.loaded.project, repository.target, Files(path)
     )

@@ -22,9 +22,11 @@ from reconciler.cloud.storage import Listed, Storage
 from reconciler.cloud.vertex import Vertex
 from reconciler.core.diff import setting_changes
 from reconciler.core.errors import NotFound
+from reconciler.core.moves import adopted, adopted_claims, belongs_to, moves_of
 from reconciler.core.resources import (
     SHORT,
     Address,
+    Claim,
     Json,
     LiveResource,
     Record,
@@ -50,15 +52,16 @@ def take_snapshot(
 ) -> Snapshot:
     """All that is live of the target's fleet, its run records and claims. Raises `core.errors.CloudError`."""
     wanted = {resource.address: resource for resource in desired}
+    moves = moves_of(wanted.values())
     with workers() as pool:
         listed = [pool.submit(_list_kind, vertex, target, *row) for row in LISTS]
         run_listing = pool.submit(storage.list, _prefix(target, "runs"))
         claim_listing = pool.submit(storage.list, claims.folder_of(target))
-        live = [item for future in listed for item in future.result()]
+        live = list(adopted((item for future in listed for item in future.result()), moves))
         claim_objects = claim_listing.result()
-        known = claims.claims_in(claim_objects)
+        known = adopted_claims(claims.claims_in(claim_objects), moves)
         live += _versions(vertex, target, live, wanted, pool)
-        live += _deploys(vertex, live, wanted, claim_objects, pool)
+        live += _deploys(vertex, live, wanted, known, claim_objects, pool)
         live = _with_declared(storage, live, wanted, claim_objects, pool)
         records = dict(filter(None, map(_record, run_listing.result())))
     return Snapshot(deployment.linked(tuple(live)), records, known)
@@ -98,8 +101,12 @@ def _versions(
     wanted: Mapping[Address, Resource],
     pool: Executor,
 ) -> list[LiveResource]:
-    """Further versions of the models whose default version is not the desired one, or whose version serves."""
+    """Further versions of the models whose default version is not the desired one, or whose version serves.
+
+    A version belongs to whom its model belongs to, which the default version tells.
+    """
     models = [item for item in live if item.kind == "model"]
+    owners = {item.name.split("@", 1)[0]: item.address for item in models}
     shown = {item.name for item in models}
     have = {(item.address, item.stamp) for item in models}
     serving = {
@@ -121,7 +128,11 @@ def _versions(
             listed = list(vertex.list("ModelService", "ListModelVersions", {"name": name}, "models"))
         except NotFound:
             return []
-        return [found for payload in listed for found in KINDS["model"].live(payload, target.fleet)]
+        return [
+            belongs_to(found, owners[name])
+            for payload in listed
+            for found in KINDS["model"].live(payload, target.fleet)
+        ]
 
     return [item for found in pool.map(versions, incomplete) for item in found if item.name not in shown]
 
@@ -130,13 +141,14 @@ def _deploys(
     vertex: Vertex,
     live: Iterable[LiveResource],
     wanted: Mapping[Address, Resource],
+    known: Mapping[str, Claim],
     claim_objects: Iterable[Listed],
     pool: Executor,
 ) -> list[LiveResource]:
     """Deploys in flight or failed, on the endpoints that lack their desired deployment and for which one was tried."""
     claim_objects = tuple(claim_objects)
     live = tuple(live)
-    known, started_for = claims.claims_in(claim_objects), claims.operations_in(claim_objects)
+    started_for = claims.operations_in(claim_objects)
     past = claims.past_in(claim_objects)
     have = {(item.address, item.stamp) for item in live}
     tried = {claim.address for claim in known.values()}

@@ -12,6 +12,7 @@ from reconciler.core.changes import Plan
 from reconciler.core.errors import Diagnostic
 from reconciler.core.forecast import imagine
 from reconciler.core.guardrails import NO_LIMITS
+from reconciler.core.moves import adopted, moves_of
 from reconciler.core.plan import make_plan
 from reconciler.core.resources import Json, LiveResource, Phase, Resource, Role, Snapshot
 from reconciler.core.table import decide
@@ -25,7 +26,9 @@ def plan_between(
     before: Iterable[Resource], after: Iterable[Resource], *, target: str, diagnostics: Iterable[Diagnostic] = ()
 ) -> Plan:
     """The plan of `after` on a world that `before` has converged to. Raises LoraformError for a cycle in either."""
+    after = tuple(after)
     seen = converged(before)
+    seen = replace(seen, live=adopted(seen.live, moves_of(after)))
     return make_plan(after, seen, now=0.0, target=target, limits=NO_LIMITS, diagnostics=diagnostics)
 
 

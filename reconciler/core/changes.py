@@ -39,6 +39,7 @@ class Reason(StrEnum):
     SETTINGS_CHANGED = "settings changed"
     DRIFTED = "drifted"
     IDENTITY_CHANGED = "identity changed"
+    ADOPTED = "adopted"
     RETRY = "retry"
     ATTEMPT_CHANGED = "attempt changed"
     PRUNED = "artifact was pruned"
@@ -55,6 +56,7 @@ class Reason(StrEnum):
     STEP_HELD = "step held"
     RECREATED = "recreated"
     EXCLUSIVE = "cannot stand beside the old one"
+    NAME_TAKEN = "name taken"
     IN_USE = "in use"
     SUSPENDED = "suspended"
     PROTECTED = "protected"
@@ -90,6 +92,8 @@ class Change:
     replaces: tuple[LiveResource, ...] = ()
     fields: tuple[FieldChange, ...] = ()
     waits_on: tuple[Address, ...] = ()
+    along: tuple[LiveResource, ...] = ()
+    """Further versions whose labels an update writes anew with those of `before`."""
     stamps: Mapping[str, str] = field(default_factory=dict)
     """Labels that record a verdict with the object that this change writes."""
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from reconciler.core.changes import Action, Change, Reason
+from reconciler.core.changes import Action, Change, FieldChange, Reason
 from reconciler.core.diff import declared_changes, setting_changes
 from reconciler.core.gates import gate_stamp, judge
 from reconciler.core.identity import canonical
+from reconciler.core.moves import NAME
 from reconciler.core.resources import Address, Json, LiveResource, Phase, Resource
 from reconciler.core.rollout import due, makes_room, stamps_of, waits_until
 from reconciler.core.world import World
@@ -56,16 +57,36 @@ def compare(resource: Resource, live: LiveResource, world: World) -> Change:
     """A ready object of the desired identity: in sync, to be updated in place, or kept at a step of its roll-out."""
     wanted = due(resource, live, world)
     fields = setting_changes(wanted, live)
+    if former := [item for item in (live, *world.others(resource)) if item.adopted_from]:
+        return _adopt(wanted, live, former, fields, world)
     if not fields and wanted is resource:
         return _change(resource, Action.NOOP, Reason.IN_SYNC, before=live)
     if not fields:
         return _change(resource, Action.WAIT, Reason.STEP_HELD, waits_until(resource, live), before=live)
+    stamps = stamps_of(wanted, live, world.now)
+    return replace(_change(wanted, Action.UPDATE, _why(live, fields), before=live), fields=fields, stamps=stamps)
+
+
+def _adopt(
+    wanted: Resource, live: LiveResource, former: list[LiveResource], fields: tuple[FieldChange, ...], world: World
+) -> Change:
+    """An update that also writes the labels of what was adopted, of this object and of its further versions."""
+    names = sorted({item.adopted_from for item in former})
+    reason = _why(live, fields) if fields else Reason.ADOPTED
+    named = tuple(FieldChange(NAME, name, wanted.address.experiment, "label") for name in names)
+    return replace(
+        _change(wanted, Action.UPDATE, reason, f"adopted from {', '.join(names)}", before=live),
+        fields=(*named, *fields),
+        along=tuple(item for item in former if item is not live),
+        stamps=stamps_of(wanted, live, world.now),
+    )
+
+
+def _why(live: LiveResource, fields: tuple[FieldChange, ...]) -> Reason:
     drifted = any(
         item.path in live.declared and canonical(live.declared[item.path]) != canonical(item.before) for item in fields
     )
-    reason = Reason.DRIFTED if drifted else Reason.SETTINGS_CHANGED
-    stamps = stamps_of(wanted, live, world.now)
-    return replace(_change(wanted, Action.UPDATE, reason, before=live), fields=fields, stamps=stamps)
+    return Reason.DRIFTED if drifted else Reason.SETTINGS_CHANGED
 
 
 def after_failure(resource: Resource, live: LiveResource, tries: int, world: World) -> Change | None:
@@ -93,7 +114,7 @@ def decide_create(resource: Resource, world: World, decided: Mapping[Address, Ch
             f"{others[0].name} holds the name: destroy it first",
             before=others[0],
         )
-    held = hold_by_prerequisite(resource, world, decided)
+    held = hold_by_name(resource, world) or hold_by_prerequisite(resource, world, decided)
     if held is not None:
         return held
     pending = [address for address in resource.depends_on if _unfinished(decided[address])]
@@ -134,6 +155,19 @@ def superseded(resource: Resource, settled: Change, world: World) -> list[Change
         for live in world.others(resource)
         if not live.history and live.phase is not Phase.DELETING
     ]
+
+
+def hold_by_name(resource: Resource, world: World) -> Change | None:
+    """The id that it would get is another experiment's, which came by it under a former name."""
+    taker = world.taken.get((resource.address.role, resource.named)) if resource.named else None
+    if taker is None or taker.address == resource.address:
+        return None
+    going = resource.exclusive and taker.address not in world.desired
+    action = Action.WAIT if going else Action.HOLD
+    detail = f"{resource.named} is the {resource.address.role} of {taker.address.experiment}"
+    return _change(
+        resource, action, Reason.NAME_TAKEN, detail if going else f"{detail}: give this experiment another name"
+    )
 
 
 def hold_by_prerequisite(resource: Resource, world: World, decided: Mapping[Address, Change]) -> Change | None:

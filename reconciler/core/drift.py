@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from reconciler.core.changes import Action, Change, FieldChange, Plan, Reason
 from reconciler.core.identity import canonical
+from reconciler.core.moves import NAME
 from reconciler.core.resources import Address, Json, Role, Snapshot
 
 
@@ -73,6 +74,8 @@ def _vanished(change: Change, snapshot: Snapshot, settled: float) -> bool:
 
 
 def _verdict(change: Change, item: FieldChange, snapshot: Snapshot) -> Verdict:
+    if item.path == NAME:
+        return Verdict.PENDING
     if item.path == "traffic":
         rolling = [live for live in snapshot.live if live.address == change.address and not live.history]
         return Verdict.PENDING if len(rolling) > 1 or not item.before else Verdict.DRIFTED

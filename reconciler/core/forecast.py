@@ -57,7 +57,9 @@ def imagine(world: World, changes: Iterable[Change]) -> World:
             born = _born(change.after, now)
             live[born.name] = born
         elif change.action is Action.UPDATE and change.after and change.before:
-            live[change.before.name] = replace(change.before, spec={**change.before.spec, **change.after.spec})
+            spec = {**change.before.spec, **change.after.spec}
+            live[change.before.name] = replace(change.before, spec=spec, adopted_from="")
+            live |= {item.name: replace(item, adopted_from="") for item in change.along}
         elif change.action in (Action.DELETE, Action.CANCEL) and change.before:
             live.pop(change.before.name, None)
     left = tuple(item for item in live.values() if item is not None)

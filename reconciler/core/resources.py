@@ -165,6 +165,10 @@ class Resource:
     gate: Gate | None = None
     rollout: Rollout | None = None
     protect: bool = False
+    named: str = ""
+    """The id that its create asks for; empty where the service chooses one."""
+    moved_from: tuple[str, ...] = ()
+    """The names that its experiment had before."""
     source: Source = Source("")
 
     @property
@@ -214,6 +218,8 @@ class LiveResource:
     """Why it cannot be deleted: somebody else's things depend on it."""
     declared: Mapping[str, Json] = field(default_factory=dict)
     """The manifest fields that were declared when it was last written, where its claim still tells."""
+    adopted_from: str = ""
+    """What its labels still say instead of its address (a former name of the experiment); empty when they agree."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from reconciler.core.graph import place
 from reconciler.core.resources import Address, Claim, LiveResource, Record, Resource, Role, Snapshot
 
+_NAMED = (Role.MODEL, Role.ENDPOINT)
+"""What has an id that its experiment's name is part of."""
+
 
 @dataclass(frozen=True, slots=True)
 class Patience:
@@ -40,6 +43,8 @@ class World:
     """The addresses of the runs that git wants, by stamp: equal experiments share one run."""
     gated: Mapping[Address, Resource]
     """The gated deployment of a model, by the model's address."""
+    taken: Mapping[tuple[Role, str], LiveResource]
+    """Endpoints and models whose id is not that of their experiment, since it was renamed or they were adopted."""
     now: float
     patience: Patience
 
@@ -58,13 +63,18 @@ class World:
 
 def world_of(desired: Iterable[Resource], snapshot: Snapshot, now: float, patience: Patience) -> World:
     """Index one moment. The result does not depend on the order of what goes in."""
+    by_address = {resource.address: resource for resource in desired}
     live: dict[Address, list[LiveResource]] = defaultdict(list)
     runs: dict[str, list[LiveResource]] = defaultdict(list)
+    taken: dict[tuple[Role, str], LiveResource] = {}
     for item in sorted(snapshot.live, key=lambda item: (*place(item.address), -item.created, item.name)):
         live[item.address].append(item)
         if item.address.role is Role.TRAINING:
             runs[item.stamp].append(item)
-    by_address = {resource.address: resource for resource in desired}
+        elif item.address.role in _NAMED:
+            wanted_here, last = by_address.get(item.address), _last(item.name)
+            if wanted_here is None or wanted_here.named != last:
+                taken.setdefault((item.address.role, last), item)
     wanted: dict[str, list[Address]] = defaultdict(list)
     for resource in by_address.values():
         if resource.once:
@@ -77,9 +87,14 @@ def world_of(desired: Iterable[Resource], snapshot: Snapshot, now: float, patien
         claims=snapshot.claims,
         wanted={stamp: tuple(sorted(addresses)) for stamp, addresses in wanted.items()},
         gated={address: one for one in by_address.values() if one.gate for address in one.depends_on},
+        taken=taken,
         now=now,
         patience=patience,
     )
+
+
+def _last(name: str) -> str:
+    return name.rsplit("/", 1)[-1].split("@", 1)[0]
 
 
 def _newest_first(live: LiveResource) -> tuple[float, str]:

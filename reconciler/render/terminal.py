@@ -27,7 +27,7 @@ SHOWN = 6
 _STYLES: Mapping[str, str] = {
     "+": "green", "+-": "yellow", "~": "yellow", "-": "red", "!": "bold red", ".": "cyan", ">": "dim",
 }  # fmt: skip
-_ORDER = ("removed from git", "retrain", "new", "rolled", "in place", "drifted")
+_ORDER = ("removed from git", "retrain", "new", "rolled", "adopted", "in place", "drifted")
 
 
 @dataclass(frozen=True, slots=True)

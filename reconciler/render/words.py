@@ -83,7 +83,10 @@ def headline(changes: Iterable[Change], follow: Iterable[Change]) -> str:
         return "held"
     if making or any(change.action is Action.CREATE for change in later):
         return "rolled" if _replaced(now, later) else "new"
-    if any(change.action is Action.UPDATE for change in now):
+    updates = [change for change in now if change.action is Action.UPDATE]
+    if updates and all(change.reason is Reason.ADOPTED for change in updates):
+        return "adopted"
+    if updates:
         return "drifted" if any(change.reason is Reason.DRIFTED for change in now) else "in place"
     if any(change.action is Action.CANCEL for change in now):
         return "cancelled"

@@ -7,6 +7,7 @@ error, or the plan would take its live objects for removed.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import TypeAlias
 
 from reconciler.backends import custom_job, deployment, endpoint, model
@@ -43,7 +44,8 @@ def desired(
 
 def resources_of(subject: Subject) -> tuple[Resource, ...]:
     """The resources of one experiment: a training; where it serves, also its model, endpoint and deployment."""
-    training = custom_job.desired(subject)
+    former = subject.experiment.moved_from
+    training = replace(custom_job.desired(subject), moved_from=former)
     serving = subject.experiment.serving
     if serving is None:
         return (training,)

@@ -28,8 +28,6 @@ def not_yet(experiment: Experiment) -> Iterator[Limit]:
         first = run.scheduling.strategy[0]
         message = f"only the first rung of this ladder is used until a later version: {first}"
         yield Limit("run.scheduling.strategy", message, "", Severity.WARNING)
-    if experiment.moved_from is not None:
-        yield _limit("moved_from", "moving an experiment to another name", "keep the name")
     if evaluation.max_samples is not None:
         yield _limit("evaluation.max_samples", "scoring a sample of the rows", "name a smaller file as data.eval")
     if any(rule.confidence is not None for rule in evaluation.gate):

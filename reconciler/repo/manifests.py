@@ -187,8 +187,24 @@ def _names(experiments: list[Placed[Experiment]], endpoints: list[Placed[Endpoin
         if first is not item:
             message = f"the name `{item.value.name}` is taken by {first.at('name')}"
             yield item, Finding(("name",), "duplicate-name", message, "Rename one of the two.")
-    for experiment in experiments:
-        former = experiment.value.moved_from
-        if former is not None and former != experiment.value.name and former in taken:
-            message = f"`{former}` still exists, in {taken[former].source.path}"
-            yield experiment, Finding(("moved_from",), "moved-from", message, "Delete one of the two.")
+    claimed: dict[str, Named] = {}
+    for experiment in sorted(experiments, key=lambda item: item.source):
+        for former in experiment.value.moved_from:
+            if former == experiment.value.name:
+                continue
+            first = claimed.setdefault(former, experiment)
+            if first is not experiment:
+                message = f"`{first.value.name}` has moved from `{former}` as well, says {first.at('moved_from')}"
+                remedy = "What is live can be adopted by one of the two: delete the other `moved_from`."
+                yield experiment, Finding(("moved_from",), "moved-from", message, remedy)
+            if former in taken:
+                yield experiment, _still_there(experiment.value.name, former, taken[former])
+
+
+def _still_there(name: str, former: str, other: Named) -> Finding:
+    if isinstance(other.value, Experiment) and name in other.value.moved_from:
+        message = f"`{name}` and `{former}` cannot change names with each other in one commit"
+        remedy = "Go by a third name: move one of the two away first, apply, then move the other."
+        return Finding(("moved_from",), "moved-from", message, remedy)
+    message = f"`{former}` still exists, in {other.source.path}"
+    return Finding(("moved_from",), "moved-from", message, "Delete one of the two, or `moved_from` if it is done.")

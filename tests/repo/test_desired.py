@@ -198,7 +198,6 @@ def test_a_missing_tiny_base_says_how_to_make_it(tmp_path: Path) -> None:
         ({"model": {"base": "./nowhere"}}, "missing-file", "there is no base model at ./nowhere"),
         ({"model": {"tokenizer": "./nowhere"}}, "missing-file", "nowhere does not exist"),
         ({"model": {"chat_template": "binary.jinja"}}, "missing-file", "cannot be read as a text"),
-        ({"moved_from": "old-bot"}, "not-yet", "moving an experiment"),
         ({"evaluation": {"max_samples": 10}}, "not-yet", "scoring a sample"),
         (
             {"evaluation": {"gate": [{"expr": "eval_loss <= 1", "confidence": 0.95}]}},

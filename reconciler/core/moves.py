@@ -1,0 +1,74 @@
+"""Renaming without loss: what is live under a former name of an experiment is read as being at the new one.
+
+Labels of jobs, and the ids of models and endpoints, can never be changed. So nothing moves in the cloud: the names stay
+as they are, later operations use them, and the labels that the API lets change are written anew by the next apply.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from reconciler.core.resources import Address, Claim, LiveResource, Resource, Role
+
+NAME = "name"
+"""The field of a change that writes the experiment's new name into a label."""
+_ADDRESSED = (Role.ENDPOINT, Role.DEPLOYMENT)
+"""What an experiment has once: two addresses cannot become one."""
+_RELABELLED = (Role.MODEL, Role.ENDPOINT)
+"""What carries labels that can be changed."""
+
+
+def moves_of(desired: Iterable[Resource]) -> dict[str, str]:
+    """Former name -> name, for all experiments that say so. A former name that git still declares has not moved."""
+    resources = tuple(desired)
+    kept = {resource.address.experiment for resource in resources}
+    return {
+        former: resource.address.experiment
+        for resource in resources
+        for former in resource.moved_from
+        if former not in kept
+    }
+
+
+def adopted(live: Iterable[LiveResource], moves: Mapping[str, str]) -> tuple[LiveResource, ...]:
+    """The live things with those of former names at their new address.
+
+    Where an endpoint stands under the new name already, that one stays the experiment's address; the former one and
+    what is deployed on it keep their old address, and are held until a person decides.
+    """
+    live = tuple(live)
+    if not moves:
+        return live
+    there = {
+        item.address.experiment: item.name.rsplit("/", 1)[-1] for item in live if item.address.role is Role.ENDPOINT
+    }
+    return tuple(
+        _moved(item, moves[item.address.experiment], there) if item.address.experiment in moves else item
+        for item in live
+    )
+
+
+def adopted_claims(claims: Mapping[str, Claim], moves: Mapping[str, str]) -> dict[str, Claim]:
+    """The claims (by stamp) with those of former names at their new address."""
+    return {
+        stamp: replace(claim, address=Address(moves[claim.address.experiment], claim.address.role))
+        if claim.address.experiment in moves
+        else claim
+        for stamp, claim in claims.items()
+    }
+
+
+def belongs_to(item: LiveResource, owner: Address) -> LiveResource:
+    """A version of a model, at the address of its model: labels of older versions may still say a former name."""
+    if item.address == owner:
+        return item
+    return replace(item, address=owner, adopted_from=item.address.experiment)
+
+
+def _moved(item: LiveResource, name: str, there: Mapping[str, str]) -> LiveResource:
+    former, role = item.address.experiment, item.address.role
+    if role in _ADDRESSED and name in there:
+        why = f"{name} has an endpoint of its own, {there[name]}: take `moved_from` out to let this one go"
+        return replace(item, in_use=item.in_use or why)
+    return replace(item, address=Address(name, role), adopted_from=former if role in _RELABELLED else "")
