@@ -33,10 +33,10 @@ class Row:
 
 
 class Store:
-    """One SQLite database. Use it from one thread."""
+    """One SQLite database. Use it from one thread; with `handed_on`, from one at a time."""
 
-    def __init__(self, path: Path) -> None:
-        self._db = sqlite3.connect(path, isolation_level=None)
+    def __init__(self, path: Path, *, handed_on: bool = False) -> None:
+        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=not handed_on)
         self._from = "things"
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=NORMAL")
@@ -155,4 +155,4 @@ _REMEMBER = f"""
 
 def _row(found: tuple[str, str, str, bytes, str, int, int]) -> Row:
     kind, name, parent, body, extra, work, seq = found
-    return Row(kind, name, parent, body, json.loads(extra), work, seq)
+    return Row(kind, name, parent, body, {} if extra == "{}" else json.loads(extra), work, seq)

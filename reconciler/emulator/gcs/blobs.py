@@ -107,8 +107,6 @@ class Blobs:
         self._blobs = root / "blobs"
         self._spool = root / "spool"
         self._spool.mkdir(parents=True, exist_ok=True)
-        for number in range(256):
-            (self._blobs / f"{number:02x}").mkdir(parents=True, exist_ok=True)
 
     def spool(self) -> Spool:
         """Return an empty temporary file to write into."""
@@ -130,6 +128,10 @@ class Blobs:
         """Move finished bytes into place and return the name of the blob."""
         blob = uuid.uuid4().hex
         target = self._path(blob)
+        if not target.parent.is_dir():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if self.durable:
+                _sync_directory(self._blobs)
         os.rename(content.path, target)
         if self.durable:
             _sync_directory(target.parent)
