@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -34,7 +35,7 @@ class Leased:
 
 
 class Lease:
-    """A lease that this process holds, renewed by a thread until it is released; a context manager."""
+    """A lease that this process holds, renewed in the background until it is released; a context manager."""
 
     def __init__(self, storage: Storage, name: str, holder: Holder, generation: int, ttl: float, clock: Clock) -> None:
         self.holder = holder
@@ -48,12 +49,11 @@ class Lease:
         self._count = 0
         self._lost = ""
         self._lock = threading.Lock()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
+        self._end: Callable[[], None] = lambda: None
 
     def start(self) -> Lease:
         """Begin to renew in the background."""
-        self._thread.start()
+        self._end = self._clock.every(self.ttl / 3, self._keep)
         return self
 
     def check(self) -> None:
@@ -81,9 +81,7 @@ class Lease:
 
     def release(self) -> None:
         """Stop renewing and give the lease back. Harmless when it is lost already."""
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout=self.ttl)
+        self._end()
         with self._lock:
             if self._lost:
                 return
@@ -102,7 +100,7 @@ class Lease:
         self.release()
 
     def _keep(self) -> None:
-        while not self._stop.wait(self.ttl / 3) and not self._lost:
+        if not self._lost:
             self.renew()
 
 

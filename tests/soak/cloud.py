@@ -160,7 +160,7 @@ def open_cloud() -> Iterator[Cloud]:
     time = Time()
     memory = Path("/dev/shm")
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
-        store = Store(Path(":memory:"))
+        store = Store(Path(":memory:"), handed_on=True)
         images = Images({"train": HOLD, "serve": STUB})
         settings = Settings(Path(folder), "http://nowhere", PROJECT, images, "mark", jobs_at_once=1000)
         nobody = Nobody()

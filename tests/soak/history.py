@@ -25,7 +25,7 @@ from reconciler.core.changes import Action, Plan
 from reconciler.core.errors import LoraformError
 from reconciler.core.guardrails import NO_LIMITS
 from tests.soak import repository
-from tests.soak.actors import Actor, Killed, OneByOne, Request
+from tests.soak.actors import Actor, Killed, OneByOne, Request, Stage
 from tests.soak.cloud import BUCKET, Cloud, open_cloud
 from tests.soak.laws import Broken, Laws
 from tests.soak.ports import StoragePort, VertexPort
@@ -155,7 +155,7 @@ class History:
         raise Broken(f"not at rest after {PASSES} passes: {_unsettled(actor.plan)}")
 
     def begin(self, random: Random, tree: Tree) -> Actor:
-        """An applier that sets out to make the world as `tree` wants it, and stands at its first request."""
+        """An applier that sets out to make the world as `tree` wants it; a stage lets it run."""
         self.count += 1
         actor = Actor(f"actor-{self.count}", self.cloud.time)
         actor.records = self.trainers.records()
@@ -168,10 +168,7 @@ class History:
         limits = NO_LIMITS
         wish = Wish(repository.resources(tree), commit=f"{self.commits.index(tree):040x}", limits=limits)
 
-        def work() -> Pass:
-            return one_pass(site, wish, on_plan=partial(setattr, actor, "plan"))
-
-        actor.start(work)
+        actor.work = lambda: one_pass(site, wish, on_plan=partial(setattr, actor, "plan"))
         return actor
 
     def _port(self, actor: Actor, service: str, address: str) -> VertexPort:
@@ -182,18 +179,27 @@ class History:
         fate = {actor.name: -1 if calm or random.random() < 0.6 else random.randrange(50) for actor in actors}
         for actor in actors:
             actor.stale = 0.0 if calm else random.choice((0.0, 0.0, random.uniform(0, 600)))
-        while active := [actor for actor in actors if not actor.over]:
-            awake = [actor for actor in active if actor.request and actor.request.wake <= self.cloud.time.now]
-            if not awake:
-                self.cloud.time.now = min(actor.request.wake for actor in active if actor.request)
-                continue
-            actor = random.choice(awake)
-            fate[actor.name] -= 1
+            actor.punctual = calm or random.random() < 0.7
+
+        def choose(active: list[Actor]) -> Actor:
+            chosen = self.awake(active, random)
+            fate[chosen.name] -= 1
             if not calm and random.random() < 0.03:
                 self._meanwhile(random)
-            self._answer(actor, random, trouble, killed=fate[actor.name] == 0)
+            return chosen
+
+        def answer(actor: Actor, request: Request) -> Any:
+            return self._answer(actor, request, random, trouble, killed=fate[actor.name] == 0)
+
+        Stage(actors, choose, answer).run()
         for actor in actors:
             self._over(actor)
+
+    def awake(self, active: list[Actor], random: Random) -> Actor:
+        """One of those that do not sleep; when all sleep, time passes until the first one wakes."""
+        while not (awake := [actor for actor in active if actor.request.wake <= self.cloud.time.now]):
+            self.cloud.time.now = min(actor.request.wake for actor in active)
+        return random.choice(awake)
 
     def _meanwhile(self, random: Random) -> None:
         if random.random() < 0.5:
@@ -201,11 +207,9 @@ class History:
         else:
             self._work(random)
 
-    def _answer(self, actor: Actor, random: Random, trouble: float, *, killed: bool) -> None:
-        request = actor.request
-        if request is None or request.act is None:
-            actor.go_on(None)
-            return
+    def _answer(self, actor: Actor, request: Request, random: Random, trouble: float, *, killed: bool) -> Any:
+        if request.act is None:
+            return None
         self.requests += 1
         before, after = random.random() < 0.5, random.random() < trouble
         answer: Any = None
@@ -217,10 +221,9 @@ class History:
             answer = _fault(random, before=before)
             self.say(f"{actor.name} {request.words}: {answer} {'before' if before else 'after'} its effect")
         if (killed or after) and before:
-            actor.go_on(answer)
-            return
+            return answer
         found = self._perform(actor, request)
-        actor.go_on(answer if answer is not None else found)
+        return answer if answer is not None else found
 
     def _perform(self, actor: Actor, request: Request) -> Any:
         assert request.act is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from reconciler.cloud.claims import CLOUD_TTL
 from reconciler.cloud.errors import from_answer
 from reconciler.core.changes import Reason
 from tests.factories_manifest import document
-from tests.soak.actors import Actor
+from tests.soak.actors import Actor, Request, Stage
 from tests.soak.cloud import Cloud, open_cloud
 from tests.soak.history import History
 from tests.soak.repository import Tree, tree_of
@@ -80,18 +81,19 @@ def play(history: History, tree: Tree, faults: dict[str, Exception] | None = Non
     actor = history.begin(Random(0), tree)
     actor.stale = stale
     left = dict(faults or {})
-    while not actor.over:
-        request = actor.request
-        assert request is not None
+
+    def answer(actor: Actor, request: Request) -> Any:
         if request.act is None:
-            history.cloud.time.now = max(history.cloud.time.now, request.wake)
-            actor.go_on(None)
-            continue
+            return None
         try:
             found = request.act()
         except Exception as error:
             found = error
-        actor.go_on(left.pop(request.words, found))
+        return left.pop(request.words, found)
+
+    Stage([actor], lambda active: history.awake(active, Random(0)), answer).run()
+    if actor.error:
+        raise actor.error
     history.laws.end(actor)
     return actor
 
