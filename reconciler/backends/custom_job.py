@@ -158,6 +158,7 @@ def live(payload: Payload, fleet: str) -> tuple[LiveResource, ...]:
             since=_since(payload, phase),
             created=payloads.seconds(payload, "create_time"),
             history=phase in (Phase.READY, Phase.FAILED),
+            protect=own.get(labels.PROTECT) == labels.YES,
         ),
     )
 

@@ -19,6 +19,7 @@ from reconciler.cloud.snapshot import take_snapshot
 from reconciler.core.calls import Call, Scene
 from reconciler.core.changes import Action, Change, Reason
 from reconciler.core.errors import Conflict, LoraformError, Refused
+from reconciler.core.removal import way_out
 from reconciler.core.resources import LiveResource, Phase, Role
 
 OPERATION_BOUND = 300.0
@@ -87,13 +88,14 @@ def resume(site: Site, experiment: str) -> None:
 def destroy(site: Site, experiment: str) -> tuple[str, ...]:
     """Cancel the experiment's runs, undeploy it and delete its endpoint; models and run records stay.
 
-    Returns the names of what is gone. Refused when the endpoint is protected or holds what is not ours.
+    Returns the names of what is gone. Refused when it is protected or holds what is not ours.
     """
     with acquire(site.storage, site.target, site.clock):
         found = find(site, experiment)
         endpoint = found.endpoint
-        if endpoint and endpoint.protect:
-            raise Refused(f"{experiment} is protected", "Remove `protect: true` in a commit of its own first.")
+        guarded = next((item for item in (endpoint, *found.runs) if item and item.protect), None)
+        if guarded:
+            raise Refused(f"The {guarded.address.role} of {experiment} is protected: {way_out(guarded)}.")
         if endpoint and endpoint.in_use:
             raise Refused(f"{endpoint.name} cannot be deleted: {endpoint.in_use}")
         gone = list(_cancel(site, found.runs))

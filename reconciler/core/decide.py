@@ -36,6 +36,11 @@ def recreate(change: Change, world: World) -> list[Change]:
     if foreign:
         words = f"models that are not Loraform's have {foreign:g} % and would get all: take them off, or blue_green"
         return [replace(change, action=Action.HOLD, reason=Reason.IN_USE, detail=words)]
+    if any(live.protect for live in older):
+        words = (
+            "`strategy: recreate` deletes what serves first: take blue_green, or apply a commit without `protect` first"
+        )
+        return [replace(change, action=Action.HOLD, reason=Reason.PROTECTED, detail=words)]
     waiting = replace(change, action=Action.WAIT, reason=Reason.RECREATED, detail="nothing answers meanwhile")
     return [waiting, *(_deleted(change.after, live, Reason.RECREATED) for live in older)]
 

@@ -15,6 +15,13 @@ _AFTER: Mapping[Role, Role] = MappingProxyType({Role.ENDPOINT: Role.DEPLOYMENT})
 """What must be gone before a thing of this role can be deleted."""
 
 
+def way_out(live: LiveResource) -> str:
+    """How a protection ends. A job's labels are fixed for its life, so git cannot lift that one."""
+    if live.address.role is Role.TRAINING:
+        return f"let it finish, or end it with `loraform cancel {live.address.experiment}`"
+    return "apply a commit without `protect: true` first"
+
+
 def decide_removals(address: Address, world: World) -> list[Change]:
     """All changes at an address that git does not name: nothing for history, else cancel, delete, wait or hold."""
     return [change for live in world.live[address] if (change := _decide(live, world)) is not None]
@@ -24,7 +31,7 @@ def _decide(live: LiveResource, world: World) -> Change | None:
     if live.history or live.stamp in world.wanted:
         return None
     if live.protect:
-        return _change(live, Action.HOLD, Reason.PROTECTED, "remove `protect: true` in a commit of its own first")
+        return _change(live, Action.HOLD, Reason.PROTECTED, way_out(live))
     if live.address.role is Role.TRAINING:
         running = live.phase in (Phase.PENDING, Phase.RUNNING)
         return _change(live, Action.CANCEL, Reason.REMOVED) if running else None
