@@ -41,7 +41,9 @@ class Data(Block):
     )
     format: Annotated[Format, Effect.RETRAIN] = Field("messages", description=_FORMAT)
     template: Annotated[str | None, Effect.RETRAIN] = Field(
-        None, description="A jinja2 file of the repository that turns a record into messages."
+        None,
+        description="A jinja2 file of the repository, in place of `format`: from a record, whatever its fields, to the "
+        "blocks user and assistant (and system), or prompt and completion, or messages (a JSON list of turns).",
     )
     default_context: Annotated[str | None, Effect.RETRAIN] = Field(
         None, min_length=1, description="`format: chat`: the context of rows that have none of their own."

@@ -130,6 +130,13 @@ def data(it: Experiment) -> Iterator[Finding]:
             f"rows of `format: {rows.format}` have no context",
             "Write `format: chat`, or delete it.",
         )
+    if rows.template is not None and "format" in rows.model_fields_set:
+        yield Finding(
+            ("data", "format"),
+            "data-key",
+            "`data.template` says what a row is, in place of `data.format`",
+            "Delete one of them.",
+        )
     if rows.on_bad_row == "fail" and "max_bad_rows" in rows.model_fields_set:
         yield Finding(
             ("data", "max_bad_rows"), "data-key", "the first bad row ends the run", "Write `on_bad_row: skip`."

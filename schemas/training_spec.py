@@ -50,6 +50,7 @@ class DataSource(_Strict):
     mix: tuple[MixedRows, ...] = Field((), exclude_if=lambda value: not value)
     eval: str | None = None
     format: Format = "messages"
+    template: str | None = Field(None, exclude_if=_absent, description="The text of a jinja2 file, in place of format.")
     default_context: str | None = Field(None, exclude_if=_absent)
     on_bad_row: Literal["fail", "skip"] = Field("fail", exclude_if=lambda value: value == "fail")
     max_bad_rows: int = Field(MAX_BAD_ROWS, exclude_if=lambda value: value == MAX_BAD_ROWS)

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from images.common.row_template import FILE as ROW_TEMPLATE
+
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
@@ -21,6 +23,8 @@ class Artifact:
     chat_template: Path | None
     tokenizer: Path | None
     stop_token_ids: tuple[int, ...]
+    row_template: str | None = None
+    """The text of the template that made its training rows of records, if one did."""
 
 
 def read_artifact(folder: Path, form: Literal["adapter", "full"]) -> Artifact:
@@ -29,7 +33,7 @@ def read_artifact(folder: Path, form: Literal["adapter", "full"]) -> Artifact:
     if not (folder / needed).is_file():
         found = ", ".join(sorted(p.name for p in folder.iterdir())[:12]) or "nothing"
         raise FileNotFoundError(f"form {form!r} needs {needed} in the artifact, which holds: {found}")
-    template = folder / "chat_template.jinja"
+    template, rows = folder / "chat_template.jinja", folder / ROW_TEMPLATE
     return Artifact(
         folder=folder,
         form=form,
@@ -37,6 +41,7 @@ def read_artifact(folder: Path, form: Literal["adapter", "full"]) -> Artifact:
         chat_template=template if template.is_file() else None,
         tokenizer=folder if (folder / "tokenizer.json").is_file() else None,
         stop_token_ids=stop_token_ids(folder),
+        row_template=rows.read_text(encoding="utf-8") if rows.is_file() else None,
     )
 
 

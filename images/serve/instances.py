@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from images.common.row_template import BadRecord, read_template
 from images.serve.bodies import kind
 from images.serve.settings import Settings
 
@@ -55,7 +56,7 @@ CHAT_ONLY = frozenset(
         "reasoning_effort",
     ]
 )
-SHAPE = frozenset({"prompt", "messages", "raw", "raw_response", "model", "user"})
+SHAPE = frozenset({"prompt", "messages", "record", "raw", "raw_response", "model", "user"})
 ALIASES = {"max_new_tokens": "max_tokens", "max_completion_tokens": "max_tokens"}
 
 
@@ -96,10 +97,15 @@ def read_instance(instance: Any, parameters: Mapping[str, Any], settings: Settin
         raise BadInstance(f'"raw" must be true or false, not {kind(raw)}', param="raw")
     if merged.pop("n", 1) != 1:
         raise BadInstance('"n" must be 1: an instance has one prediction; repeat the instance instead', param="n")
-    prompt, messages = merged.pop("prompt", None), merged.pop("messages", None)
-    if (prompt is None) == (messages is None):
-        raise BadInstance('an instance has either "prompt" or "messages"', param="prompt")
+    prompt, messages, record = (merged.pop(key, None) for key in ("prompt", "messages", "record"))
+    if (prompt, messages, record).count(None) != 2:
+        raise BadInstance('an instance has one of "prompt", "messages" and "record"', param="prompt")
     settle_stops(merged, model, settings)
+    if record is not None or (isinstance(prompt, str) and settings.row_template is not None and not raw):
+        if raw:
+            raise BadInstance('"raw" sends a prompt as it is and does not go with "record"', param="raw")
+        rendered = question_of(record, prompt, settings)
+        prompt, messages, raw = (None, rendered, False) if isinstance(rendered, list) else (rendered, None, True)
     if messages is not None:
         if not isinstance(messages, list) or not messages:
             raise BadInstance('"messages" must be a list of turns with "role" and "content"', param="messages")
@@ -114,6 +120,24 @@ def read_instance(instance: Any, parameters: Mapping[str, Any], settings: Settin
         raise BadInstance(f'"{unfit[0]}" does not go with "raw": true', param=unfit[0])
     # A completion would stop after 16 tokens by OpenAI's default, a chat at the model's length.
     return Question(False, model, {"max_tokens": None, **merged, "model": model, "prompt": prompt})
+
+
+def question_of(record: Any, prompt: Any, settings: Settings) -> str | list[dict[str, Any]]:
+    """What the experiment's row template makes of a record; a prompt is the record's one field, where it has one."""
+    if settings.row_template is None:
+        raise BadInstance('this experiment was trained without data.template: send a "prompt"', param="record")
+    template = read_template(settings.row_template)
+    if record is None:
+        if len(template.asked) != 1:
+            wanted = ", ".join(template.asked)
+            raise BadInstance(f'send {{"record": ...}} with the fields {wanted}, or "raw": true', param="prompt")
+        record = {template.asked[0]: prompt}
+    if not isinstance(record, dict):
+        raise BadInstance(f'"record" must be an object, not {kind(record)}', param="record")
+    try:
+        return template.question(record)
+    except BadRecord as error:
+        raise BadInstance(str(error), param="record") from error
 
 
 def pick_model(name: Any, settings: Settings) -> str:

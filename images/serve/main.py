@@ -81,6 +81,7 @@ def settings_of(spec: ServingSpec, folders: Folders, container: Container) -> Se
         generation=dict(spec.generation),
         stop_token_ids=artifact.stop_token_ids,
         chat=has_chat_template(artifact.folder, folders.tokenizer, folders.base),
+        row_template=artifact.row_template,
     )
 
 

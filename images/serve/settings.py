@@ -20,6 +20,7 @@ class Settings:
 
     `tuned` is the name under which the experiment answers, `base` the base model's (None if the artifact is a full
     model), `generation` the defaults of a request, `stop_token_ids` go with every request to the tuned model.
+    `row_template` is what made the training rows of records, and makes prompts of them now.
     """
 
     tuned: str
@@ -29,6 +30,7 @@ class Settings:
     generation: dict[str, Any] = field(default_factory=dict)
     stop_token_ids: tuple[int, ...] = ()
     chat: bool = True
+    row_template: str | None = None
 
     def served(self) -> tuple[str, ...]:
         """All names that answer here, the experiment first."""

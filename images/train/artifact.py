@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from images.common.row_template import FILE as ROW_TEMPLATE
 from images.train.evaluation import Prediction
 from schemas.training_spec import TrainingSpec
 
@@ -51,6 +52,8 @@ def write_artifact(
     tokenizer.save_pretrained(folder)
     if tokenizer.chat_template is not None:
         (folder / "chat_template.jinja").write_text(tokenizer.chat_template, encoding="utf-8")
+    if spec.data.template is not None:
+        (folder / ROW_TEMPLATE).write_text(spec.data.template, encoding="utf-8")
     generation = {**model.generation_config.to_diff_dict(), "eos_token_id": list(stops)}
     generation.pop("transformers_version", None)
     _write_json(folder / "generation_config.json", generation)

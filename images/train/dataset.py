@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from images.train.failures import DataInvalid
+from images.common.row_template import BadTemplate, RowTemplate, read_template
+from images.train.failures import DataInvalid, SpecInvalid
 from images.train.masks import IGNORED, Encoded, encode
 from images.train.progress import Progress
 from images.train.rows import Example, extra_fields, read_examples
@@ -71,7 +72,7 @@ def read_files(storage: Storage, data: DataSource) -> Raw:
 def prepare(raw: Raw, data: DataSource, tokenizer: Any, stops: Sequence[int], how: Reading, progress: Progress) -> Rows:
     """Tokenise the records of `raw` and choose among them, or raise `DataInvalid` after telling every bad row."""
     extra = extra_fields((*raw.train, *raw.eval), data.format, how.text_field)
-    if extra:
+    if extra and data.template is None:
         listed = ", ".join(f"{name} ({count} rows)" for name, count in sorted(extra.items()))
         progress.note(f"fields that rows of format {data.format} do not have are not learnt: {listed}")
     train, bad_train = _encoded(raw.train, data, tokenizer, stops, how)
@@ -121,6 +122,16 @@ def prepare(raw: Raw, data: DataSource, tokenizer: Any, stops: Sequence[int], ho
     return Rows(tuple(row for _, row in train), tuple(row for _, row in held), dict(left_out))
 
 
+def row_template(data: DataSource) -> RowTemplate | None:
+    """The template of `data`, read; None where it has none. Raises SpecInvalid."""
+    try:
+        return read_template(data.template) if data.template is not None else None
+    except BadTemplate as error:
+        raise SpecInvalid(
+            f"data.template cannot be read: {error}", "Mend the template; nothing was trained."
+        ) from error
+
+
 def sample(row: Encoded, tokenizer: Any) -> dict[str, str]:
     """One decoded row: all that the model sees, and what of it counts in the loss."""
     learnt = [token for token, label in zip(row.input_ids, row.labels, strict=True) if label != IGNORED]
@@ -154,6 +165,7 @@ def _encoded(
         has_template=tokenizer.chat_template is not None,
         text_field=how.text_field,
         default_context=data.default_context,
+        template=row_template(data),
     )
     encoded, refused = encode(examples, tokenizer, stops, answers_only=how.answers_only)
     return encoded, [*bad, *refused]

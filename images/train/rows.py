@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from images.common.row_template import BadRecord, RowTemplate
 from images.train.google_rows import authored_turns, content_turns
 from images.train.sources import BadRow, Record, Refused, kind
 
@@ -54,21 +55,25 @@ def read_examples(
     has_template: bool,
     text_field: str = "text",
     default_context: str | None = None,
+    template: RowTemplate | None = None,
 ) -> tuple[list[Example], list[BadRow]]:
     """Understand `records` as rows of the data format `form`.
 
     `has_template` tells whether the tokenizer has a chat template: instruction rows use it if so. `text_field` is the
     key that holds the text of plain text rows; `default_context` is the system turn of chats without a context.
+    A `template` makes rows of the records, in place of `form`.
     """
+    if template is not None:
+        form = "messages" if template.chat else "prompt_completion"
     examples: list[Example] = []
     bad: list[BadRow] = []
     for record in records:
         try:
-            value = record.value
+            value = record.value if template is None else template.row(record.value)
             if form == "chat" and default_context is not None and value.get("context") is None:
                 value = {**value, "context": default_context}
             body = _text(value, text_field) if form == "text" else _FORMS[form](value, has_template)
-        except Refused as refused:
+        except (Refused, BadRecord) as refused:
             bad.append(BadRow(record.file, record.line, str(refused)))
         else:
             examples.append(Example(record.file, record.line, body, record.weight))

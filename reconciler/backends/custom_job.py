@@ -112,6 +112,7 @@ def training_spec(subject: Subject, identity: str) -> TrainingSpec:
             ),
             eval=subject.uri("data.eval") if rows.eval is not None else None,
             format=rows.format,
+            template=subject.uri("data.template") if rows.template is not None else None,
             default_context=rows.default_context,
             on_bad_row=rows.on_bad_row,
             max_bad_rows=rows.max_bad_rows,

@@ -22,6 +22,7 @@ from reconciler.repo.locations import (
     data_location,
     is_inline_template,
 )
+from reconciler.repo.row_template import BadRowTemplate, check_row_template
 from schemas.experiment import Experiment
 
 _SHOWN = 12
@@ -48,6 +49,8 @@ def inputs_of(experiment: Experiment, target: Target, files: Files) -> tuple[dic
             found[path] = read(text, target, files)
         except BadLocation as bad:
             problems.append(Problem(path, bad.rule, str(bad), bad.remedy))
+        except BadRowTemplate as bad_template:
+            problems.append(Problem(path, "row-template", str(bad_template), bad_template.remedy))
         except Unreadable as unreadable:
             problems.append(Problem(path, "missing-file", unreadable.message, unreadable.remedy))
     mix = experiment.data.mix
@@ -81,6 +84,7 @@ def _named(experiment: Experiment) -> list[tuple[str, str, Reader]]:
         ("model.base", model.base, _base),
         ("model.tokenizer", model.tokenizer, _tokenizer),
         ("model.chat_template", model.chat_template, _template),
+        ("data.template", rows.template, _row_template),
         ("data.train", rows.train, _rows),
         *((f"data.mix.{index}", item.rows, _rows) for index, item in enumerate(rows.mix)),
         ("data.eval", rows.eval, _rows),
@@ -130,6 +134,12 @@ def _template(text: str, target: Target, files: Files) -> Input:
         return _elsewhere(text)
     template = files.text(text)
     return Input(template, template, _shown(text, files.content(text)))
+
+
+def _row_template(text: str, target: Target, files: Files) -> Input:
+    read = _template(text, target, files)
+    check_row_template("the template" if is_inline_template(text) else text, read.uri)
+    return read
 
 
 def _elsewhere(text: str) -> Input:

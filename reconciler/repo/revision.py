@@ -124,7 +124,8 @@ def ask_git(folder: Path, *arguments: str, index: Path | None = None, typed: str
 def paths_of(experiment: Experiment) -> Iterator[str]:
     """The repository paths that an experiment may mean; a hub id is among them, and names no file."""
     model, rows = experiment.model, experiment.data
-    for text in (model.base, model.tokenizer, model.chat_template, rows.train, rows.eval):
+    mixed = (item.rows for item in rows.mix)
+    for text in (model.base, model.tokenizer, model.chat_template, rows.template, rows.train, *mixed, rows.eval):
         if text is None or "://" in text or locations.is_inline_template(text):
             continue
         with contextlib.suppress(locations.BadLocation):

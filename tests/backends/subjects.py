@@ -114,6 +114,8 @@ def subject(
         inputs["model.tokenizer"] = Input(model.tokenizer, model.tokenizer, model.tokenizer)
     if model.chat_template is not None:
         inputs["model.chat_template"] = Input(model.chat_template, model.chat_template, model.chat_template)
+    if rows.template is not None:
+        inputs["data.template"] = Input(rows.template, rows.template, rows.template)
     for index, mixed in enumerate(rows.mix):
         inputs[f"data.mix.{index}"] = Input(mixed.rows, mixed.rows, mixed.rows)
     if rows.mix:

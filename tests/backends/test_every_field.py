@@ -49,6 +49,7 @@ VALUES: dict[str, Any] = {
     "quantization.bnb_4bit_quant_type": "fp4",
     "training.liger_kernel_config": {"rope": True},
     "data.format": "text",
+    "data.template": "{% block prompt %}{{ q }}{% endblock %}{% block completion %}{{ a }}{% endblock %}",
     "data.on_bad_row": "skip",
     "data.mix": [{"rows": "further.jsonl", "weight": 0.5}],
     "data.on_long_row": "drop",

@@ -159,6 +159,43 @@ def test_a_template_counts_by_its_text_wherever_it_stands(tmp_path: Path) -> Non
     assert spec_of(file).model.chat_template == "{{ messages }}"
 
 
+ROWS = "{% block user %}{{ q }}{% endblock %}{% block assistant %}{{ a }}{% endblock %}"
+
+
+def test_a_row_template_is_known_by_its_text_and_goes_to_the_trainer(tmp_path: Path) -> None:
+    repository(tmp_path)
+    (tmp_path / "rows.jinja").write_text(ROWS)
+
+    (without, *_), _ = wish(tmp_path, {})
+    (file, *_), diagnostics = wish(tmp_path, {"data": {"template": "rows.jinja", "format": None}})
+    (inline, *_), _ = wish(tmp_path, {"data": {"template": ROWS, "format": None}})
+
+    assert diagnostics == ()
+    assert spec_of(file).data.template == ROWS
+    assert without.identity != file.identity == inline.identity
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{% if %}", "rows.jinja:1: no jinja2 template"),
+        ("{{ q | nofilter }}" + ROWS, "no jinja2 template"),
+        ("\n{% include 'x' %}" + ROWS, "rows.jinja:2: other files"),
+        ("nothing", "it has none"),
+    ],
+)
+def test_a_row_template_that_cannot_be_one_is_an_error_with_its_line(tmp_path: Path, text: str, words: str) -> None:
+    repository(tmp_path)
+    (tmp_path / "rows.jinja").write_text(text)
+
+    resources, (problem,) = wish(tmp_path, {"data": {"template": "rows.jinja", "format": None}})
+
+    assert resources == ()
+    assert problem.rule == "row-template"
+    assert words in problem.message
+    assert "{% block user %}" in problem.remedy or problem.remedy == "write it out here"
+
+
 def test_pinned_objects_and_hub_ids_are_passed_as_they_stand(tmp_path: Path) -> None:
     repository(tmp_path)
     named = {

@@ -48,3 +48,12 @@ def test_a_chat_template_may_lie_in_the_tokenizers_config(write_artifact: Callab
 
     assert has_chat_template(None, folder)
     assert not has_chat_template(folder / "nowhere")
+
+
+def test_an_artifact_brings_the_template_that_made_its_rows(write_artifact: Callable[..., Path]) -> None:
+    folder = write_artifact(adapter_config={"r": 8})
+    without = read_artifact(folder, "adapter").row_template
+    (folder / "row_template.jinja").write_text("{% block prompt %}", encoding="utf-8")
+
+    assert without is None
+    assert read_artifact(folder, "adapter").row_template == "{% block prompt %}"

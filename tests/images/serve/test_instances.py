@@ -22,6 +22,53 @@ def test_a_string_is_one_user_turn_for_the_tuned_model(settings: Settings) -> No
     }
 
 
+SQL = "{% block user %}{{ schema }}: {{ question }}{% endblock %}{% block assistant %}{{ sql }}{% endblock %}"
+BARE = "{% block prompt %}{{ q }} = {% endblock %}{% block completion %}{{ a }}{% endblock %}"
+
+
+def test_a_record_is_rendered_as_the_training_rows_were(settings: Settings) -> None:
+    own = {"record": {"schema": "t(a)", "question": "Where?"}, "temperature": 0}
+
+    question = read_instance(own, {}, replace(settings, row_template=SQL))
+
+    assert question.fields["messages"] == [{"role": "user", "content": "t(a): Where?"}]
+    assert question.fields["temperature"] == 0
+
+
+def test_a_prompt_is_the_one_field_of_the_template_even_without_a_chat_template(settings: Settings) -> None:
+    question = read_instance("1+1", {}, replace(settings, row_template=BARE, chat=False))
+
+    assert (question.chat, question.fields["prompt"]) == (False, "1+1 = ")
+
+
+@pytest.mark.parametrize(
+    ("instance", "template", "said"),
+    [
+        ("Where?", SQL, "with the fields question, schema"),
+        ({"record": {"schema": "t"}}, SQL, "'question' is undefined"),
+        ({"record": ["t"]}, SQL, "must be an object, not a list"),
+        ({"record": {}, "raw": True}, SQL, "does not go with"),
+        ({"record": {}, "prompt": "a"}, SQL, "has one of"),
+        ({"record": {"q": "a"}}, None, "was trained without data.template"),
+    ],
+)
+def test_a_record_that_does_not_fit_is_refused_with_a_reason(
+    settings: Settings, instance: Any, template: str | None, said: str
+) -> None:
+    with pytest.raises(BadInstance, match=said):
+        read_instance(instance, {}, replace(settings, row_template=template))
+
+
+def test_with_a_template_turns_and_raw_prompts_go_as_they_are(settings: Settings) -> None:
+    with_template = replace(settings, row_template=SQL)
+    turns = [{"role": "user", "content": "a"}]
+
+    chat = read_instance({"messages": turns}, {}, with_template)
+    raw = read_instance({"prompt": "a", "raw": True}, {}, with_template)
+
+    assert (chat.fields["messages"], raw.fields["prompt"]) == (turns, "a")
+
+
 def test_own_keys_win_over_parameters_and_those_over_the_defaults(settings: Settings) -> None:
     question = read_instance({"prompt": "a", "top_k": 3}, {"top_k": 2, "max_tokens": 9}, settings)
 
@@ -85,8 +132,8 @@ def test_logprobs_are_counted_as_sampling_params_count_them(settings: Settings) 
     [
         (5, "a prompt string or an object, not a number"),
         (None, "not null"),
-        ({}, "either"),
-        ({"prompt": "a", "messages": [{}]}, "either"),
+        ({}, "one of"),
+        ({"prompt": "a", "messages": [{}]}, "one of"),
         ({"prompt": 5}, "must be a string, not a number"),
         ({"prompt": ["a"]}, "must be a string, not a list"),
         ({"messages": []}, "list of turns"),

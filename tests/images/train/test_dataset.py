@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from images.train.dataset import SHOWN, Rows, prepare, read_files, sample
-from images.train.failures import DataInvalid
+from images.train.failures import DataInvalid, SpecInvalid
 from images.train.progress import Progress
 from images.train.settings import Reading
 from images.train.storage import Storage
@@ -50,6 +50,45 @@ def test_all_bad_rows_of_both_files_are_told_at_once(
         ("train.jsonl", 2),
         ("train.jsonl", 3),
     ]
+
+
+SQL = "{% block user %}{{ schema }} {{ question }}{% endblock %}{% block assistant %}{{ sql }}{% endblock %}"
+
+
+def test_a_template_makes_rows_of_records_with_any_fields(
+    make_tokenizer: Callable[..., Any], heard: Heard, write_rows: Write
+) -> None:
+    record = {"schema": "t(a)", "question": "Where?", "sql": "SELECT a", "id": 7}
+    train = write_rows([record, chat(), {"schema": "t"}])
+    tokenizer = make_tokenizer()
+
+    rows = prepared(tokenizer, heard[0], train, template=SQL, on_bad_row="skip")
+
+    assert sample(rows.train[0], tokenizer)["learnt"].startswith("SELECT a")
+    assert "t(a) Where?" in sample(rows.train[0], tokenizer)["text"]
+    assert [event["reason"] for event in heard[1]() if event["event"] == "bad_row"] == [
+        "'schema' is undefined, in the template's block user",
+        "'question' is undefined, in the template's block user",
+    ]
+
+
+def test_a_template_of_two_plain_texts_needs_no_chat_template(
+    make_tokenizer: Callable[..., Any], heard: Heard, write_rows: Write
+) -> None:
+    plain = "{% block prompt %}{{ q }} = {% endblock %}{% block completion %}{{ a }}{% endblock %}"
+    tokenizer = make_tokenizer(None)
+
+    rows = prepared(tokenizer, heard[0], write_rows([{"q": "1+1", "a": 2}]), template=plain)
+
+    assert "1+1 = 2" in sample(rows.train[0], tokenizer)["text"]
+    assert rows.train[0].answer == "2"
+
+
+def test_a_template_that_cannot_be_read_is_told_before_any_row(
+    make_tokenizer: Callable[..., Any], heard: Heard, write_rows: Write
+) -> None:
+    with pytest.raises(SpecInvalid, match="template cannot be read: its blocks must be"):
+        prepared(make_tokenizer(), heard[0], write_rows([chat()]), template="nothing")
 
 
 def test_the_list_of_bad_rows_is_bounded(make_tokenizer: Callable[..., Any], heard: Heard, write_rows: Write) -> None:
