@@ -83,6 +83,7 @@ def list_(world: World, request: Message) -> Message:
         fields=_FIELDS,
         orders=_ORDERS,
         view=_view,
+        shown="Endpoint",
     )
     return new("ListEndpointsResponse", endpoints=found, next_page_token=token)
 

@@ -70,7 +70,12 @@ def list_(world: World, request: Message) -> Message:
     """ListHyperparameterTuningJobs, newest first."""
     parent = canonical(request.parent)
     found, token = page(
-        lambda before: world.store.children(KIND, parent, before=before), read, request, fields=_FIELDS, view=_view
+        lambda before: world.store.children(KIND, parent, before=before),
+        read,
+        request,
+        fields=_FIELDS,
+        view=_view,
+        shown="HyperparameterTuningJob",
     )
     return new("ListHyperparameterTuningJobsResponse", hyperparameter_tuning_jobs=found, next_page_token=token)
 

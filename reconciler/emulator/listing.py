@@ -12,6 +12,7 @@ from reconciler.emulator.store import Row
 from reconciler.emulator.wire.codec import Message, camel, snake, to_json
 from reconciler.emulator.wire.errors import ApiError, Json, invalid
 from reconciler.emulator.wire.filters import compile_filter
+from reconciler.emulator.wire.masks import check_mask, masked
 
 DEFAULT_PAGE, LARGEST_PAGE = 100, 1000
 
@@ -24,12 +25,27 @@ def page(
     fields: Collection[str],
     orders: Collection[str] = (),
     view: Callable[[Message], Json] = to_json,
+    shown: str = "",
 ) -> tuple[list[Message], str]:
     """One page of messages, and the token of the next (empty at the end).
 
-    `rows(before)` gives rows newest first, older than the row `before`; `read` turns a row into a message, None to
-    leave it out; `view` gives the JSON that the filter looks at. `fields` may be filtered by, `orders` ordered by.
+    `rows(mark)` gives rows in the order of the list, those behind the row with the `seq` `mark`; `read` turns a row
+    into a message, None to leave it out; `view` gives the JSON that the filter looks at. `fields` may be filtered by,
+    `orders` ordered by. `shown` is the type of the messages where the request may have a read mask.
     """
+    mask = check_mask(request.read_mask.paths, shown) if shown else []
+    found, token = _page(rows, read, request, fields, orders, view)
+    return [masked(message, mask) for message in found] if mask else found, token
+
+
+def _page(
+    rows: Callable[[int | None], Iterable[Row]],
+    read: Callable[[Row], Message | None],
+    request: Message,
+    fields: Collection[str],
+    orders: Collection[str],
+    view: Callable[[Message], Json],
+) -> tuple[list[Message], str]:
     wanted = compile_filter(request.filter, fields)
     order = _order(getattr(request, "order_by", ""), orders)
     size = _size(request.page_size)
