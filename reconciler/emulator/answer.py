@@ -17,6 +17,7 @@ from reconciler.emulator import (
     job_runs,
     jobs,
     logs,
+    model_copies,
     models,
     operations,
     pipeline_jobs,
@@ -31,7 +32,7 @@ from reconciler.emulator import (
 from reconciler.emulator.faults import LostResponseError, Struck, strike
 from reconciler.emulator.quota_checks import check_quotas
 from reconciler.emulator.wire.codec import Message
-from reconciler.emulator.wire.errors import ApiError, Json
+from reconciler.emulator.wire.errors import Json, not_implemented
 from reconciler.emulator.wire.names import last, location_of
 from reconciler.emulator.world import Answer, Forward, Plain, World
 
@@ -42,6 +43,7 @@ METHODS: Mapping[str, Callable[[World, Any], Answer]] = {
     **training_pipelines.METHODS,
     **tuning_jobs.METHODS,
     **models.METHODS,
+    **model_copies.METHODS,
     **endpoints.METHODS,
     **deployments.METHODS,
     **predict.METHODS,
@@ -71,7 +73,7 @@ def answer_struck(world: World, method: str, request: Message | Json | None, str
     """`answer`, for a caller that has looked for faults and has let the delay pass. Raises the same."""
     serve = METHODS.get(method)
     if serve is None:
-        raise ApiError("UNIMPLEMENTED", f"{method} is not implemented by the embedded Vertex AI.")
+        raise not_implemented(method)
     if struck.refusal is not None:
         raise struck.refusal
     resource = resource_of(request)

@@ -6,23 +6,22 @@ from a version is asked of the deployments.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 from reconciler.emulator import operations
 from reconciler.emulator.listing import page
+from reconciler.emulator.model_checks import check_model, checked_alias, checked_id
 from reconciler.emulator.store import Row
-from reconciler.emulator.wire.checks import check_display_name, check_labels, copy_field, masked_paths, required
+from reconciler.emulator.wire.checks import check_display_name, check_labels, copy_field, masked_paths
 from reconciler.emulator.wire.codec import Message, message_class, new
-from reconciler.emulator.wire.errors import ApiError, Json, invalid, not_found, precondition, taken
+from reconciler.emulator.wire.errors import Json, invalid, not_found, precondition, taken
 from reconciler.emulator.wire.etags import check_etag, etag
 from reconciler.emulator.wire.names import canonical, last, new_id, parent_of
 from reconciler.emulator.world import Method, World, stamp
 
 KIND, VERSION = "model", "version"
+CUSTOM, DEDICATED_RESOURCES = 2, 1  # a ModelSourceType and a DeploymentResourcesType
 DEPLOYMENT = "deployment"
-_ID = re.compile(r"[a-z_][a-z0-9_-]{0,62}")
-_ALIAS = re.compile(r"[a-z][a-zA-Z0-9-]{0,126}[a-z0-9]")
 _FIELDS = {"model", "name", "display_name", "labels", "base_model_name", "create_time", "update_time", "version_id"}
 _ORDERS = {"display_name", "create_time", "update_time"}
 _OF_MODEL, _OF_VERSION = {"display_name", "description"}, {"version_description"}
@@ -36,42 +35,51 @@ _OUTPUTS = (
 
 def upload(world: World, request: Message) -> Message:
     """UploadModel: a new model, or a new version of `parent_model`."""
+    check_model(request.model)
     model = request.model
-    _check(model)
-    parent = canonical(request.parent)
-    now = world.clock()
-    if request.parent_model:
-        row = _model(world, canonical(request.parent_model).split("@")[0])
+    for field in (*_OUTPUTS, "etag"):
+        model.ClearField(field)
+    if model.model_source_info.source_type == 0:
+        model.model_source_info.source_type = CUSTOM
+    name, number = register(world, canonical(request.parent), model, request.model_id, request.parent_model)
+    response = new("UploadModelResponse", model=name, model_version_id=number)
+    return operations.finished(world, name, response, new("UploadModelOperationMetadata"))
+
+
+def register(world: World, parent: str, model: Message, model_id: str, parent_model: str) -> tuple[str, str]:
+    """Store a new model under `parent`, or a new version of `parent_model`: (its name, the number of the version).
+
+    Raises NOT_FOUND, ALREADY_EXISTS, INVALID_ARGUMENT.
+    """
+    if parent_model:
+        row = _model(world, canonical(parent_model).split("@")[0])
         if parent_of(row.name) != parent:
             raise invalid("parent_model", f"The parent model {row.name} is not in {parent}.")
     else:
-        name = f"{parent}/models/{_checked_id(request.model_id) or new_id()}"
+        name = f"{parent}/models/{checked_id(model_id) or new_id()}"
         row = Row(KIND, name, parent, b"", {"next": 1, "aliases": {}})
         if world.store.get(KIND, name) is not None:
             raise taken(name)
     number = str(row.extra["next"])
     aliases: dict[str, str] = dict(row.extra["aliases"])
     for alias in model.version_aliases:
-        aliases[_checked_alias(alias)] = number
+        aliases.pop(checked_alias(alias), None)  # aliases are told in the order in which versions took them
+        aliases[alias] = number
     aliases.setdefault("default", number)
-    for field in (*_OUTPUTS, "version_aliases", "etag"):
-        model.ClearField(field)
+    model.ClearField("version_aliases")
     model.name, model.version_id = row.name, number
-    model.supported_deployment_resources_types.append(1)
-    model.supported_input_storage_formats.extend(["jsonl", "bigquery", "csv", "tf-record", "file-list"])
-    model.supported_output_storage_formats.extend(["jsonl", "bigquery"])
-    if model.model_source_info.source_type == 0:
-        model.model_source_info.source_type = 2  # CUSTOM
+    model.supported_deployment_resources_types[:] = [DEDICATED_RESOURCES]
+    model.supported_input_storage_formats[:] = ["jsonl", "bigquery", "csv", "tf-record", "file-list"]
+    model.supported_output_storage_formats[:] = ["jsonl", "bigquery"]
     for moment in (model.create_time, model.update_time, model.version_create_time, model.version_update_time):
-        stamp(moment, now)
+        stamp(moment, world.clock())
     with world.store.together():
-        if number == "1" and not request.parent_model:
+        if number == "1" and not parent_model:
             world.store.add(row)
         extra = {"next": row.extra["next"] + 1, "aliases": aliases}
         world.store.save(Row(KIND, row.name, row.parent, b"", extra))
         world.store.add(Row(VERSION, f"{row.name}@{number}", row.name, model.SerializeToString(), {}))
-    response = new("UploadModelResponse", model=row.name, model_version_id=number)
-    return operations.finished(world, row.name, response, new("UploadModelOperationMetadata"))
+    return row.name, number
 
 
 def get(world: World, request: Message) -> Message:
@@ -105,20 +113,22 @@ def list_(world: World, request: Message) -> Message:
         fields=_FIELDS,
         orders=_ORDERS,
         view=_view,
+        shown="Model",
     )
     return new("ListModelsResponse", models=found, next_page_token=token)
 
 
 def list_versions(world: World, request: Message) -> Message:
-    """ListModelVersions, newest first."""
+    """ListModelVersions, from the first version on, unlike every other list."""
     row = _model(world, canonical(request.name).split("@")[0])
     found, token = page(
-        lambda before: world.store.children(VERSION, row.name, before=before),
+        lambda after: (one for one in world.store.born(VERSION, row.name) if one.seq > (after or 0)),
         lambda version: _shown(world, row, version),
         request,
         fields=_FIELDS,
         orders=_ORDERS,
         view=_view,
+        shown="Model",
     )
     return new("ListModelVersionsResponse", models=found, next_page_token=token)
 
@@ -162,8 +172,10 @@ def merge_aliases(world: World, request: Message) -> Message:
     row = _model(world, base)
     aliases: dict[str, str] = dict(row.extra["aliases"])
     for alias in request.version_aliases:
-        bare = _checked_alias(alias.removeprefix("-"))
+        bare = checked_alias(alias.removeprefix("-"))
         if not alias.startswith("-"):
+            if aliases.get(bare) != number:
+                aliases.pop(bare, None)
             aliases[bare] = number
         elif bare == "default":
             raise invalid("version_aliases", "The alias default cannot be removed: give it to another version.")
@@ -237,9 +249,7 @@ def _model(world: World, name: str) -> Row:
 
 def _shown(world: World, row: Row, version: Row) -> Message:
     model = message_class("Model").FromString(version.body)
-    model.version_aliases.extend(
-        sorted(alias for alias, number in row.extra["aliases"].items() if number == model.version_id)
-    )
+    model.version_aliases.extend(alias for alias, number in row.extra["aliases"].items() if number == model.version_id)
     model.etag = etag(model)
     for one in world.store.every(DEPLOYMENT):
         same = one.extra["model"] == row.name and one.extra["version"] == model.version_id
@@ -256,42 +266,3 @@ def _view(model: Message) -> Json:
     shown = {"name": slim.name, "displayName": slim.display_name, "labels": dict(slim.labels)}
     times = {"createTime": slim.create_time.ToJsonString(), "updateTime": slim.update_time.ToJsonString()}
     return {**shown, **times, "model": last(slim.name), "versionId": slim.version_id}
-
-
-def _check(model: Message) -> None:
-    check_display_name(model.display_name, "model.display_name")
-    check_labels(model.labels, "model.labels")
-    if model.artifact_uri and not model.artifact_uri.startswith("gs://"):
-        raise invalid("model.artifact_uri", f"Invalid Google Cloud Storage URI {model.artifact_uri}.")
-    if not model.HasField("container_spec"):
-        raise required("model.container_spec")
-    spec = model.container_spec
-    if not spec.image_uri:
-        raise required("model.container_spec.image_uri")
-    for field in ("predict_route", "health_route"):
-        route = getattr(spec, field)
-        if route and not route.startswith("/"):
-            raise invalid(f"model.container_spec.{field}", f"The route {route} must start with a slash.")
-    if spec.invoke_route_prefix not in ("", "/*"):
-        raise invalid("model.container_spec.invoke_route_prefix", 'The only invoke route prefix is "/*".')
-    if spec.predict_route and spec.invoke_route_prefix:
-        raise invalid(
-            "model.container_spec.invoke_route_prefix", "A container has a predict route or an invoke prefix, not both."
-        )
-
-
-def _checked_id(model_id: str) -> str:
-    if model_id and not _ID.fullmatch(model_id):
-        raise invalid(
-            "model_id",
-            f"Invalid model id {model_id}: up to 63 characters of [a-z0-9_-], the first neither a number nor a hyphen.",
-        )
-    return model_id
-
-
-def _checked_alias(alias: str) -> str:
-    if not _ALIAS.fullmatch(alias):
-        raise ApiError(
-            "INVALID_ARGUMENT", f"Invalid version alias {alias}: it must match [a-z][a-zA-Z0-9-]{{0,126}}[a-z0-9]."
-        )
-    return alias

@@ -120,6 +120,11 @@ class Store:
         )
         return map(_row, cursor)
 
+    def born(self, kind: str, parent: str) -> Iterator[Row]:
+        """Rows under `parent`, oldest first."""
+        cursor = self._db.execute(f"{self._select} WHERE kind = ? AND parent = ? ORDER BY seq", (kind, parent))
+        return map(_row, cursor)
+
     def working(self, kind: str, work: int, limit: int = -1) -> list[Row]:
         """Rows that need attention, oldest first."""
         query = f"{self._select} WHERE kind = ? AND work = ? ORDER BY seq LIMIT ?"

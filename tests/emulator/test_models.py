@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from google.api_core import exceptions
 from google.cloud import aiplatform_v1 as v1
@@ -50,8 +52,30 @@ def test_versions_are_listed_and_filtered_by_label(cloud: Cloud) -> None:
     every = cloud.models.list_model_versions(name=first.name)
     one = cloud.models.list_model_versions(request={"name": first.name, "filter": 'labels.identity="a"'})
 
-    assert [model.version_id for model in every] == ["2", "1"]
+    assert [model.version_id for model in every] == ["1", "2"]
     assert [model.version_id for model in one] == ["1"]
+
+
+def test_versions_come_oldest_first_in_pages_and_in_the_order_asked_for(cloud: Cloud) -> None:
+    first = cloud.model()
+    for _ in range(3):
+        cloud.model(parent_model=first.name)
+
+    def listed(**fields: Any) -> list[str]:
+        pages = cloud.models.list_model_versions(request={"name": first.name, **fields})
+        return [model.version_id for model in pages]
+
+    assert listed(page_size=2) == ["1", "2", "3", "4"]
+    assert listed(order_by="create_time desc", page_size=3) == ["4", "3", "2", "1"]
+
+
+def test_aliases_are_told_in_the_order_in_which_the_version_took_them(cloud: Cloud) -> None:
+    model = cloud.model(aliases=["zulu", "alpha", "default"])
+
+    merged = cloud.models.merge_version_aliases(name=f"{model.name}@1", version_aliases=["mike", "zulu"])
+
+    assert list(model.version_aliases) == ["zulu", "alpha", "default"]
+    assert list(merged.version_aliases) == ["zulu", "alpha", "default", "mike"]
 
 
 def test_models_are_listed_by_name_and_in_order(cloud: Cloud) -> None:

@@ -100,6 +100,11 @@ def precondition(message: str) -> ApiError:
     return ApiError("FAILED_PRECONDITION", message)
 
 
+def not_implemented(method: str) -> ApiError:
+    """501 that names the method, such as `MetadataService.CreateContext`."""
+    return ApiError("UNIMPLEMENTED", f"{method} is not implemented by the embedded Vertex AI.")
+
+
 def taken(what: str) -> ApiError:
     """409 ALREADY_EXISTS for a resource name."""
     return ApiError("ALREADY_EXISTS", f"Requested entity already exists: {what}")
