@@ -22,11 +22,11 @@ from reconciler.emulator.gcs.errors import StorageError
 from reconciler.emulator.origins import refuse_strangers
 from reconciler.emulator.page import PAGE_HEADERS, page
 from reconciler.emulator.wire.codec import new, to_json
-from reconciler.emulator.wire.errors import ApiError, Json
+from reconciler.emulator.wire.errors import ApiError, Json, not_implemented
 from reconciler.emulator.wire.plain_routes import match_plain
 from reconciler.emulator.wire.raw_routes import match_raw
 from reconciler.emulator.wire.requests import build, numeric_enums
-from reconciler.emulator.wire.routes import Routes
+from reconciler.emulator.wire.routes import PREFIXES, Routes, other_routes
 from reconciler.emulator.world import Forward, Plain, Wait, World
 
 Scope: TypeAlias = "dict[str, Any]"
@@ -105,7 +105,7 @@ def application(front: Front) -> App:
                 front.wake()
                 return
             if called is None:
-                raise ApiError("NOT_FOUND", f"The requested URL {path} was not found on this server.")
+                raise await _nowhere(scope)
             struck = strike(front.world.faults, called.method, called.resource)
             await _call(front, called, scope, await _read(receive), sending, struck)
         except LostResponseError:
@@ -141,6 +141,17 @@ def _called(front: Front, scope: Scope) -> _Called | None:
     if plain is not None:
         return _Called(plain.method, plain.resource, lambda body: plain.request(query, body))
     return None
+
+
+async def _nowhere(scope: Scope) -> ApiError:
+    """The refusal of an address: 501 with the method's name where Vertex AI has one there, else 404."""
+    raw = scope.get("raw_path", scope["path"].encode()).decode("latin-1")
+    if raw.lstrip("/").partition("/")[0] in PREFIXES:
+        for routes in await asyncio.to_thread(other_routes):
+            match = routes.match(scope["method"], raw)
+            if match is not None and match.binding.method not in METHODS:
+                return not_implemented(match.binding.method)
+    return ApiError("NOT_FOUND", f"The requested URL {scope['path']} was not found on this server.")
 
 
 async def _call(front: Front, called: _Called, scope: Scope, body: bytes, send: Send, struck: Struck) -> None:

@@ -24,6 +24,21 @@ def test_a_method_that_is_not_implemented_names_itself(cloud: Cloud) -> None:
         cloud.jobs.create_data_labeling_job(parent=cloud.parent, data_labeling_job={})
 
 
+@pytest.mark.parametrize(
+    ("path", "method"),
+    [
+        ("/v1/{}/metadataStores/default/contexts", "MetadataService.ListContexts"),
+        ("/v1beta1/{}/cachedContents", "GenAiCacheService.ListCachedContents"),
+        ("/ui/{}/batchPredictionJobs", "JobService.ListBatchPredictionJobs"),
+    ],
+)
+def test_a_service_of_vertex_that_is_not_here_names_its_method_too(cloud: Cloud, path: str, method: str) -> None:
+    answer = send(cloud, "GET", path.format(cloud.parent))
+
+    assert (answer.status_code, answer.json()["error"]["status"]) == (501, "UNIMPLEMENTED")
+    assert answer.json()["error"]["message"].startswith(f"{method} is not implemented")
+
+
 def test_an_unknown_field_is_refused_in_googles_envelope(cloud: Cloud) -> None:
     body = {**JOB, "jobSpec": {**JOB["jobSpec"], "wokerPoolSpecs": []}}
 

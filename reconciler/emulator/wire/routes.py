@@ -8,8 +8,9 @@ from __future__ import annotations
 import ast
 import importlib.util
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -92,11 +93,11 @@ class Routes:
         return Match(binding, "/".join(segments[binding.start : binding.end]), version)
 
 
-def load_routes(package: str = "google.cloud.aiplatform_v1") -> Routes:
-    """Read the bindings of `SERVICES`. Raises `ModuleNotFoundError` when Google's client is not installed."""
+def load_routes(package: str = "google.cloud.aiplatform_v1", services: Iterable[str] = SERVICES) -> Routes:
+    """Read the bindings of services. Raises `ModuleNotFoundError` when Google's client is not installed."""
     root = _Node()
     methods = set()
-    for binding in _bindings(package):
+    for binding in _bindings(package, services):
         methods.add(binding.method)
         node = root
         for segment in binding.path:
@@ -116,12 +117,26 @@ def _find(node: _Node, segments: list[str], at: int, end: tuple[str, str]) -> Bi
     return None
 
 
-def _bindings(package: str) -> Iterator[Binding]:
+@cache
+def other_routes() -> tuple[Routes, ...]:
+    """The bindings of every other service of Vertex AI, of both versions: read once somebody asks for one of them."""
+    found = []
+    for package in ("google.cloud.aiplatform_v1", "google.cloud.aiplatform_v1beta1"):
+        names = sorted(one.parent.parent.name for one in _services(package).glob("*/transports/rest_base.py"))
+        found.append(load_routes(package, [name for name in names if name not in SERVICES]))
+    return tuple(found)
+
+
+def _services(package: str) -> Path:
     parent = importlib.util.find_spec(package)
     if parent is None or not parent.submodule_search_locations:
         raise ModuleNotFoundError(f"{package} is not installed: pip install 'loraform[local]'")
-    folder = Path(parent.submodule_search_locations[0]) / "services"
-    for service in SERVICES:
+    return Path(parent.submodule_search_locations[0]) / "services"
+
+
+def _bindings(package: str, services: Iterable[str]) -> Iterator[Binding]:
+    folder = _services(package)
+    for service in services:
         source = folder / service / "transports" / "rest_base.py"
         tree = ast.parse(source.read_text(encoding="utf-8"))
         for outer in tree.body:
