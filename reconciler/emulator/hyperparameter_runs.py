@@ -73,10 +73,12 @@ def _begin(world: World, row: Row, job: Message) -> bool:
     report = _report(world, job, trial)
     report.parent.mkdir(parents=True, exist_ok=True)
     for pool in child.job_spec.worker_pool_specs:
-        if pool.HasField("container_spec"):
-            pool.container_spec.args.extend(f"--{name}={as_text(value)}" for name, value in values.items())
-            pool.container_spec.env.add(name="CLOUD_ML_TRIAL_ID", value=trial.id)
-            pool.container_spec.env.add(name="CLOUD_ML_HP_METRIC_FILE", value=str(report))
+        task = pool.WhichOneof("task")
+        if task is not None:
+            spec = getattr(pool, task)
+            spec.args.extend(f"--{name}={as_text(value)}" for name, value in values.items())
+            spec.env.add(name="CLOUD_ML_TRIAL_ID", value=trial.id)
+            spec.env.add(name="CLOUD_ML_HP_METRIC_FILE", value=str(report))
     trial.custom_job = children.begin(world, child, parent_of(job.name), job.name)
     if number == 1:
         fates.hand_down(world, row, trial.custom_job)

@@ -14,7 +14,7 @@ from reconciler.emulator.store import BUSY, DONE, HELD, WAITING, Row
 from reconciler.emulator.wire.codec import Message
 from reconciler.emulator.wire.errors import RPC_CODES, invalid
 from reconciler.emulator.wire.names import last, project_of
-from reconciler.emulator.work.containers import CannotRunError, buckets_in, launch, texts_of, words
+from reconciler.emulator.work.containers import CannotRunError, buckets_in, container_of, launch, texts_of, words
 from reconciler.emulator.work.logs import tail
 from reconciler.emulator.world import Launch, World, stamp
 
@@ -29,7 +29,7 @@ def advance(world: World) -> bool:
     room = jobs.room(world)
     for row in world.store.working(jobs.KIND, WAITING, room) if room > 0 else ():
         job = jobs.read(row)
-        named = buckets_in(text for _, pool in workers(job) for text in texts_of(pool.container_spec))
+        named = buckets_in(text for _, spec in workers(job) for text in texts_of(spec))
         if world.mounts.show(_mount(row), named):
             _start(world, row, job)
         soon = True
@@ -66,11 +66,11 @@ def log_folder(world: World, job_id: str) -> Path:
 
 
 def workers(job: Message) -> list[tuple[str, Message]]:
-    """(`workerpool0-0`, its pool) for each replica, the primary first."""
+    """(`workerpool0-0`, its container spec) for each replica, the primary first."""
     return [
-        (f"workerpool{number}-{replica}", pool)
+        (f"workerpool{number}-{replica}", spec)
         for number, pool in enumerate(job.job_spec.worker_pool_specs)
-        if pool.HasField("container_spec")
+        if (spec := container_of(pool)) is not None
         for replica in range(pool.replica_count or 1)
     ]
 
@@ -82,14 +82,11 @@ def _start(world: World, row: Row, job: Message) -> None:
         return
     stamp(job.start_time, world.clock())
     try:
-        programs = [
-            words(world.settings, pool.container_spec.image_uri, pool.container_spec.command, pool.container_spec.args)
-            for _, pool in workers(job)
-        ]
-        for (worker, pool), argv in zip(workers(job), programs, strict=True):
+        programs = [words(world.settings, spec.image_uri, spec.command, spec.args) for _, spec in workers(job)]
+        for (worker, spec), argv in zip(workers(job), programs, strict=True):
             if isinstance(argv, str):
-                raise CannotRunError(f"{pool.container_spec.image_uri} maps to '{argv}', which no worker can run.")
-            world.runner.start(_key(job, worker), _launch(world, job, worker, pool, argv))
+                raise CannotRunError(f"{spec.image_uri} maps to '{argv}', which no worker can run.")
+            world.runner.start(_key(job, worker), _launch(world, job, worker, spec, argv))
     except (CannotRunError, OSError) as error:
         for worker, _ in workers(job):
             if world.runner.known(_key(job, worker)):
@@ -207,7 +204,7 @@ def _key(job: Message, worker: str) -> str:
     return f"jobs/{last(job.name)}/{worker}"
 
 
-def _launch(world: World, job: Message, worker: str, pool: Message, argv: tuple[str, ...]) -> Launch:
+def _launch(world: World, job: Message, worker: str, spec: Message, argv: tuple[str, ...]) -> Launch:
     job_id = last(job.name)
     own = {"CLOUD_ML_JOB_ID": job_id, "CLOUD_ML_PROJECT_ID": project_of(job.name), "HOSTNAME": worker}
     output = job.job_spec.base_output_directory.output_uri_prefix.rstrip("/")
@@ -224,7 +221,7 @@ def _launch(world: World, job: Message, worker: str, pool: Message, argv: tuple[
         world.settings,
         world.mounts,
         argv,
-        {variable.name: variable.value for variable in pool.container_spec.env},
+        {variable.name: variable.value for variable in spec.env},
         own,
         folder=world.settings.folder / "jobs" / job_id / worker,
         log=log_folder(world, job_id) / f"{worker}.log",

@@ -12,6 +12,7 @@ from reconciler.emulator.wire.checks import check_display_name, check_labels, re
 from reconciler.emulator.wire.codec import Message, message_class, new, to_json
 from reconciler.emulator.wire.errors import invalid, not_found, precondition
 from reconciler.emulator.wire.names import canonical, new_id
+from reconciler.emulator.work.containers import container_of
 from reconciler.emulator.world import Method, World, stamp
 
 KIND = "job"
@@ -64,7 +65,8 @@ def queue(world: World, job: Message, parent: str, owner: str = "") -> Message:
     if not scheduling.HasField("timeout"):
         scheduling.timeout.seconds = DEFAULT_TIMEOUT_S
     scheduling.strategy = scheduling.strategy or STANDARD
-    held = world.settings.program(job.job_spec.worker_pool_specs[0].container_spec.image_uri) == HOLD
+    primary = container_of(job.job_spec.worker_pool_specs[0])
+    held = primary is not None and world.settings.program(primary.image_uri) == HOLD
     job.state = PENDING if held or (room(world) > 0 and not world.store.working(KIND, WAITING, 1)) else QUEUED
     stamp(job.create_time, world.clock())
     job.update_time.CopyFrom(job.create_time)
@@ -87,6 +89,7 @@ def list_(world: World, request: Message) -> Message:
         request,
         fields=_FIELDS,
         view=_view,
+        shown="CustomJob",
     )
     return new("ListCustomJobsResponse", custom_jobs=found, next_page_token=token)
 
@@ -141,9 +144,18 @@ def check(job: Message) -> None:
                 continue  # an empty pool only keeps the place of the next
             raise required(f"{place}.container_spec or python_package_spec")
         if pool.HasField("python_package_spec"):
-            raise invalid(f"{place}.python_package_spec", "Python packages are not run here: give a container_spec.")
-        if not pool.container_spec.image_uri:
+            _check_package(pool.python_package_spec, f"{place}.python_package_spec")
+        elif not pool.container_spec.image_uri:
             raise required(f"{place}.container_spec.image_uri")
+
+
+def _check_package(package: Message, place: str) -> None:
+    for field in ("executor_image_uri", "package_uris", "python_module"):
+        if not getattr(package, field):
+            raise required(f"{place}.{field}")
+    for uri in package.package_uris:
+        if not uri.startswith("gs://"):
+            raise invalid(f"{place}.package_uris", f"Invalid Google Cloud Storage URI {uri}: it must start with gs://.")
 
 
 def _view(job: Message) -> dict[str, object]:

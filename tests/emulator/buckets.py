@@ -15,7 +15,7 @@ class Objects:
     name: str
     bucket: Any
 
-    def write(self, name: str, text: str) -> str:
+    def write(self, name: str, text: str | bytes) -> str:
         """Write an object; gives its address."""
         self.bucket.blob(name).upload_from_string(text)
         return f"gs://{self.name}/{name}"

@@ -5,6 +5,7 @@ Decides nothing about when it runs.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
@@ -12,13 +13,14 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from reconciler.emulator.settings import Settings
-from reconciler.emulator.wire.codec import Message
+from reconciler.emulator.wire.codec import Message, new
 from reconciler.emulator.world import Launch, Mounts
 
 _GCS = re.compile(r"/gcs/([a-z0-9][a-z0-9._-]{1,220}[a-z0-9])(?=/|$|[\s,:;\"'])")
 # These would lead a program past the embedded services, into somebody's real project.
 _KEPT_OUT = ("GOOGLE_APPLICATION_CREDENTIALS", "CLOUDSDK_", "AIP_", "CLOUD_ML_", "GOOGLE_CLOUD_PROJECT")
 MARK = "LORAFORM_EMULATOR_MARK"
+_PACKAGE_PROGRAM = "reconciler.emulator.work.package_program"
 
 
 class CannotRunError(Exception):
@@ -42,6 +44,22 @@ def words(settings: Settings, image: str, command: Iterable[str], args: Iterable
             f'\'{{"{image}": ["python", "-m", "your.module"]}}\', or give the container a command.'
         )
     return (*program, *args)
+
+
+def container_of(pool: Message) -> Message | None:
+    """The container of a worker pool: its own, or one that runs its Python package; None for an empty pool.
+
+    A package is installed and run by the server's own Python, whatever its executor image, as a `command` is.
+    """
+    if pool.HasField("container_spec"):
+        return pool.container_spec
+    if not pool.HasField("python_package_spec"):
+        return None
+    package = pool.python_package_spec
+    uris = json.dumps(list(package.package_uris))
+    spec = new("ContainerSpec", image_uri=package.executor_image_uri, args=package.args, env=package.env)
+    spec.command.extend([sys.executable, "-m", _PACKAGE_PROGRAM, package.python_module, uris])
+    return spec
 
 
 def launch(
