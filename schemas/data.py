@@ -39,6 +39,14 @@ class Data(Block):
         min_length=1,
         description="Held-out rows. Another set trains nothing anew, unless the best checkpoint is chosen by it.",
     )
+    eval_fraction: Annotated[float | None, Effect.RETRAIN] = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Hold about so much of the training rows back as eval rows, in place of `eval`. Which ones follows "
+        "from a row itself: equal rows stand on one side, and further rows move none.",
+    )
+    eval_seed: Annotated[Count, Effect.RETRAIN] = Field(0, description="`eval_fraction`: another seed, other rows.")
     format: Annotated[Format, Effect.RETRAIN] = Field("messages", description=_FORMAT)
     template: Annotated[str | None, Effect.RETRAIN] = Field(
         None,
@@ -65,3 +73,8 @@ class Data(Block):
     max_rows: Annotated[Positive | None, Effect.RETRAIN] = Field(
         None, description="Learn from at most so many rows, drawn with `training.seed`."
     )
+
+    @property
+    def judged(self) -> bool:
+        """Whether there are rows to evaluate on."""
+        return self.eval is not None or self.eval_fraction is not None

@@ -72,14 +72,14 @@ def training(it: Experiment) -> Iterator[Finding]:
     training = it.training
     if training.get("bf16") and training.get("fp16"):
         yield Finding(("training", "fp16"), "precision", "bf16 and fp16 exclude each other", "Keep one of them.")
-    if it.data.eval is None:
+    if not it.data.judged:
         for key, off in (("eval_strategy", "no"), ("load_best_model_at_end", False), ("eval_on_start", False)):
             if training.get(key, off) != off:
                 yield Finding(
                     ("training", key),
                     "eval-missing",
                     f"`{key}` needs rows to evaluate on",
-                    "Name them in `data.eval`.",
+                    "Name them in `data.eval`, or hold some back: `data.eval_fraction: 0.1`.",
                     absent=("data", "eval"),
                 )
     best = training.get("load_best_model_at_end")
@@ -137,6 +137,17 @@ def data(it: Experiment) -> Iterator[Finding]:
             "`data.template` says what a row is, in place of `data.format`",
             "Delete one of them.",
         )
+    if rows.eval is not None and rows.eval_fraction is not None:
+        yield Finding(
+            ("data", "eval_fraction"),
+            "data-key",
+            "eval rows are given in `data.eval`, or held back from the training rows, not both",
+            "Delete one of them.",
+        )
+    if rows.eval_fraction is None and "eval_seed" in rows.model_fields_set:
+        yield Finding(
+            ("data", "eval_seed"), "data-key", "no rows are held back", "Write `eval_fraction`, or delete it."
+        )
     if rows.on_bad_row == "fail" and "max_bad_rows" in rows.model_fields_set:
         yield Finding(
             ("data", "max_bad_rows"), "data-key", "the first bad row ends the run", "Write `on_bad_row: skip`."
@@ -192,14 +203,14 @@ _BOUNDS: dict[str, _Bound] = {
 def evaluation(it: Experiment) -> Iterator[Finding]:
     """Gates name metrics that are measured, on rows that there are."""
     known = [*gate.ALWAYS, *it.evaluation.metrics]
-    if it.data.eval is None:
+    if not it.data.judged:
         for key in ("metrics", "gate"):
             if getattr(it.evaluation, key):
                 yield Finding(
                     ("evaluation", key),
                     "eval-missing",
                     f"`{key}` needs rows to evaluate on",
-                    "Name them in `data.eval`.",
+                    "Name them in `data.eval`, or hold some back: `data.eval_fraction: 0.1`.",
                     absent=("data", "eval"),
                 )
     for index, rule in enumerate(it.evaluation.gate):

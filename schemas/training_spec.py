@@ -49,6 +49,8 @@ class DataSource(_Strict):
     train: str
     mix: tuple[MixedRows, ...] = Field((), exclude_if=lambda value: not value)
     eval: str | None = None
+    eval_fraction: float | None = Field(None, exclude_if=_absent)
+    eval_seed: int = Field(0, exclude_if=lambda value: value == 0)
     format: Format = "messages"
     template: str | None = Field(None, exclude_if=_absent, description="The text of a jinja2 file, in place of format.")
     default_context: str | None = Field(None, exclude_if=_absent)
@@ -57,6 +59,11 @@ class DataSource(_Strict):
     on_long_row: Literal["fail", "drop", "truncate"] | None = Field(None, exclude_if=_absent)
     deduplicate: bool = Field(False, exclude_if=lambda value: not value)
     max_rows: int | None = Field(None, exclude_if=_absent)
+
+    @property
+    def judged(self) -> bool:
+        """Whether there are rows to evaluate on."""
+        return self.eval is not None or self.eval_fraction is not None
 
 
 class Output(_Strict):

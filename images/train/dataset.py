@@ -16,7 +16,7 @@ from images.train.failures import DataInvalid, SpecInvalid
 from images.train.masks import IGNORED, Encoded, encode
 from images.train.progress import Progress
 from images.train.rows import Example, extra_fields, read_examples
-from images.train.selection import Pair, deduplicated, drawn, shared, weighted
+from images.train.selection import Pair, deduplicated, drawn, held_back, shared, weighted
 from images.train.settings import Reading
 from images.train.sources import BadRow, Record, read_sources
 from images.train.storage import Storage
@@ -103,6 +103,8 @@ def prepare(raw: Raw, data: DataSource, tokenizer: Any, stops: Sequence[int], ho
         if twice:
             progress.note(f"{twice} training rows stand more than once and are learnt from once")
             left_out["duplicate"] = twice
+    if data.eval_fraction is not None:
+        train, held = _split(train, data.eval_fraction, data.eval_seed, progress)
     if data.mix:
         before, train = len(train), weighted(train, how.seed)
         progress.note(f"{before} training rows by the weights of data.mix are {len(train)} in an epoch")
@@ -136,6 +138,17 @@ def sample(row: Encoded, tokenizer: Any) -> dict[str, str]:
     """One decoded row: all that the model sees, and what of it counts in the loss."""
     learnt = [token for token, label in zip(row.input_ids, row.labels, strict=True) if label != IGNORED]
     return {"text": tokenizer.decode(list(row.input_ids)), "learnt": tokenizer.decode(learnt)}
+
+
+def _split(train: list[Pair], fraction: float, seed: int, progress: Progress) -> tuple[list[Pair], list[Pair]]:
+    learnt, held = held_back(train, fraction, seed)
+    if train and not held:
+        raise DataInvalid(
+            f"data.eval_fraction ({fraction:g}) holds none of the {len(train)} rows back",
+            "Raise it, or name eval rows in data.eval.",
+        )
+    progress.note(f"{len(held)} of {len(train)} rows are held back to judge by, as data.eval_fraction asks")
+    return learnt, held
 
 
 def _refuse_or_skip(bad: Sequence[BadRow], data: DataSource, progress: Progress) -> None:

@@ -38,7 +38,9 @@ def known_metrics(names: Sequence[str], eval_rows: bool, form: str) -> tuple[str
                 f"It can be one of {', '.join(sorted([*LOSSES, *_SCORES]))}.",
             )
     if wanted and not eval_rows:
-        raise SpecInvalid(f"evaluation metric {wanted[0]} needs eval rows", "Name a file in data.eval.")
+        raise SpecInvalid(
+            f"evaluation metric {wanted[0]} needs eval rows", "Name a file in data.eval, or give data.eval_fraction."
+        )
     if wanted and form == "text":
         raise SpecInvalid(f"evaluation metric {wanted[0]} needs questions and answers", "Plain text has only a loss.")
     return wanted

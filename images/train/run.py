@@ -42,7 +42,7 @@ def run(spec: TrainingSpec, folder: str | None, progress: Progress, storage: Sto
             reused=True,
         )
         return
-    wanted = known_metrics(spec.metrics, spec.data.eval is not None, spec.data.format)
+    wanted = known_metrics(spec.metrics, spec.data.judged, spec.data.format)
     target = (folder or spec.output.record.removesuffix(".json") + "/model").rstrip("/")
     job = env.get("CLOUD_ML_JOB_ID", "")
     with take(storage, spec.output.lock, this_process(job, spec.attempt)) as lock:

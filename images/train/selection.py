@@ -5,6 +5,7 @@ Rows are the same when their tokens are: what the model sees, not how it was wri
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections.abc import Sequence
 from itertools import groupby
@@ -22,6 +23,15 @@ def deduplicated(rows: Sequence[Pair]) -> tuple[list[Pair], int]:
     for example, row in rows:
         first.setdefault((row.input_ids, row.labels), (example, row))
     return list(first.values()), len(rows) - len(first)
+
+
+def held_back(rows: Sequence[Pair], fraction: float, seed: int) -> tuple[list[Pair], list[Pair]]:
+    """(learnt from, held back): about `fraction` of the rows is held back, by a hash of the seed and their tokens."""
+    sides: tuple[list[Pair], list[Pair]] = ([], [])
+    for pair in rows:
+        digest = hashlib.sha256(f"{seed} {pair[1].input_ids}".encode()).digest()
+        sides[int.from_bytes(digest[:8]) < fraction * 2**64].append(pair)
+    return sides
 
 
 def drawn(rows: Sequence[Pair], count: int, seed: int) -> list[Pair]:

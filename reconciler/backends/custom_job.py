@@ -111,6 +111,8 @@ def training_spec(subject: Subject, identity: str) -> TrainingSpec:
                 for index, mixed in enumerate(rows.mix)
             ),
             eval=subject.uri("data.eval") if rows.eval is not None else None,
+            eval_fraction=rows.eval_fraction,
+            eval_seed=rows.eval_seed,
             format=rows.format,
             template=subject.uri("data.template") if rows.template is not None else None,
             default_context=rows.default_context,

@@ -65,6 +65,8 @@ VALUES: dict[str, Any] = {
     "model.token_secret": "projects/p/secrets/s/versions/3",
     "model.mirror": "gs://acme-llm/mirror",
     "model.tokenizer": "Qwen/Qwen3-8B",
+    "data.eval_fraction": 0.5,
+    "data.eval_seed": 7,
     "data.eval": "gs://b/other.jsonl#1",
     "run.service_account": "x@acme-ml.iam.gserviceaccount.com",
     "run.network": "projects/1/global/networks/n",

@@ -91,6 +91,33 @@ def test_a_template_that_cannot_be_read_is_told_before_any_row(
         prepared(make_tokenizer(), heard[0], write_rows([chat()]), template="nothing")
 
 
+def test_a_fraction_of_the_rows_is_held_back_the_same_ones_each_time_and_equal_ones_on_one_side(
+    make_tokenizer: Callable[..., Any], heard: Heard, write_rows: Write
+) -> None:
+    tokenizer = make_tokenizer()
+    questions = [f"Where is {number}?" for number in range(200)]
+    once = write_rows([chat(text) for text in questions])
+    more = write_rows([chat(text) for text in [*questions, *questions, "And this?"]], "more.jsonl")
+
+    first = prepared(tokenizer, heard[0], once, eval_fraction=0.2)
+    again = prepared(tokenizer, heard[0], more, eval_fraction=0.2)
+    other = prepared(tokenizer, heard[0], once, eval_fraction=0.2, eval_seed=1)
+
+    assert len(first.train) + len(first.eval) == 200
+    assert 20 <= len(first.eval) <= 60
+    assert set(first.eval) <= set(again.eval)
+    assert not set(again.eval) & set(again.train)
+    assert set(other.eval) != set(first.eval)
+    assert f"{len(first.eval)} of 200 rows are held back" in notes(heard)[0]
+
+
+def test_a_fraction_that_holds_nothing_back_is_refused(
+    make_tokenizer: Callable[..., Any], heard: Heard, write_rows: Write
+) -> None:
+    with pytest.raises(DataInvalid, match="holds none of the 1 rows back"):
+        prepared(make_tokenizer(), heard[0], write_rows([chat()]), eval_fraction=0.001)
+
+
 def test_the_list_of_bad_rows_is_bounded(make_tokenizer: Callable[..., Any], heard: Heard, write_rows: Write) -> None:
     train = write_rows(["{"] * 1000)
 
