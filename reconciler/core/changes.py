@@ -10,7 +10,7 @@ from enum import StrEnum
 from reconciler.core.errors import Diagnostic
 from reconciler.core.identity import canonical
 from reconciler.core.impact import Impact
-from reconciler.core.resources import Address, Json, LiveResource, Resource
+from reconciler.core.resources import Address, Failure, Json, LiveResource, Resource
 
 
 class Action(StrEnum):
@@ -96,6 +96,12 @@ class Change:
     """Further versions whose labels an update writes anew with those of `before`."""
     stamps: Mapping[str, str] = field(default_factory=dict)
     """Labels that record a verdict with the object that this change writes."""
+
+    @property
+    def failure(self) -> Failure | None:
+        """The failure that this decision is about, if it is about one."""
+        about = self.reason in (Reason.FAILED, Reason.BACKOFF, Reason.RETRY)
+        return self.before.failure if about and self.before else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from reconciler.core.changes import Action, Change, FieldChange, Reason
 from reconciler.core.diff import declared_changes, setting_changes
@@ -98,13 +99,17 @@ def after_failure(resource: Resource, live: LiveResource, tries: int, world: Wor
     """What follows a failure: None (try again now), a wait, or a hold until git says something new."""
     if live.attempt_key and live.attempt_key != resource.attempt_key:
         return None
-    message = live.failure.message if live.failure else "it failed and does not say why"
-    if live.failure is None or not live.failure.cause.transient:
+    message = live.failure.message.split("\n", 1)[0] if live.failure else "it failed and does not say why"
+    again = live.failure.cause.meaning.again if live.failure else None
+    if again is None:
         return _change(resource, Action.HOLD, Reason.FAILED, message, before=live)
-    if tries >= world.patience.tries:
+    most = min(again.tries, world.patience.tries)
+    if tries >= most:
         return _change(resource, Action.HOLD, Reason.FAILED, f"{message} ({tries} tries)", before=live)
-    if world.now < live.since + world.patience.backoff * 2 ** (tries - 1):
-        return _change(resource, Action.WAIT, Reason.BACKOFF, message, before=live)
+    due = live.since + world.patience.backoff * again.slower * 2 ** (tries - 1)
+    if world.now < due:
+        detail = f"{message} (try {tries + 1} of {most} from {moment(due)} on)"
+        return _change(resource, Action.WAIT, Reason.BACKOFF, detail, before=live)
     return None
 
 
@@ -241,6 +246,11 @@ def wait_or_stuck(live: LiveResource, world: World, resource: Resource | None = 
     stuck = world.now > live.since + world.patience.stuck
     action, reason = (Action.HOLD, Reason.STUCK) if stuck else (Action.WAIT, Reason.IN_PROGRESS)
     return Change(live.address, live.kind, action, reason, live.phase.value, before=live, after=resource)
+
+
+def moment(seconds: float) -> str:
+    """A time as plans print it."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def _deleted(resource: Resource, live: LiveResource, reason: Reason) -> Change:

@@ -12,6 +12,8 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import TypeAlias, Union
 
+from reconciler.core.causes import Cause as Cause
+
 Json: TypeAlias = Union[bool, int, float, str, Sequence["Json"], Mapping[str, "Json"], None]
 
 EMPTY: Mapping[str, Json] = MappingProxyType({})
@@ -37,22 +39,6 @@ class Phase(StrEnum):
     FAILED = "failed"
     DELETING = "deleting"
     UNKNOWN = "unknown"
-
-
-class Cause(StrEnum):
-    """Why something failed, as far as the planner needs to know: does trying again help by itself?"""
-
-    STOCKOUT = "stock-out"
-    PREEMPTED = "preempted"
-    QUOTA = "quota"
-    DUPLICATE = "duplicate"
-    CANCELLED = "cancelled"
-    ERROR = "error"
-
-    @property
-    def transient(self) -> bool:
-        """True when the same request may succeed later without any change in git."""
-        return self in (Cause.STOCKOUT, Cause.PREEMPTED, Cause.QUOTA, Cause.DUPLICATE)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -183,6 +169,9 @@ class Failure:
 
     cause: Cause
     message: str
+    """The API's own words."""
+    evidence: str = ""
+    """The line of the log that gave the cause away, where one did."""
 
 
 @dataclass(frozen=True, slots=True)

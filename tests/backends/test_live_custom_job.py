@@ -26,12 +26,12 @@ PHASES = {
 }
 
 CAUSES = {
-    "custom_job-failed": Cause.ERROR,
+    "custom_job-failed": Cause.CODE,
     "custom_job-failed-duplicate": Cause.DUPLICATE,
     "custom_job-failed-preempted": Cause.PREEMPTED,
     "custom_job-failed-quota": Cause.QUOTA,
     "custom_job-failed-stock-out": Cause.STOCKOUT,
-    "custom_job-expired": Cause.ERROR,
+    "custom_job-expired": Cause.TIMEOUT,
     "custom_job-cancelled": Cause.CANCELLED,
 }
 

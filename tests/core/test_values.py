@@ -8,6 +8,7 @@ from reconciler.core.report import Outcome, Report, Result
 from reconciler.core.resources import Cause, Role, Source
 from reconciler.core.target import Target
 from tests.core.builders import converged, fleet, plan, training
+from tests.core.failures_page import PAGE, page
 
 
 def test_only_some_causes_pass_by_themselves() -> None:
@@ -16,7 +17,20 @@ def test_only_some_causes_pass_by_themselves() -> None:
         Cause.PREEMPTED,
         Cause.QUOTA,
         Cause.DUPLICATE,
+        Cause.INTERNAL,
+        Cause.PROPAGATION,
     }
+
+
+def test_every_cause_says_what_happened_and_what_helps() -> None:
+    for cause in Cause:
+        assert not cause.meaning.sentence.endswith("."), cause
+        assert cause.meaning.remedy.endswith("."), cause
+        assert cause == str(cause).lower().replace("_", "-")
+
+
+def test_another_rung_helps_only_where_machines_or_quota_lack() -> None:
+    assert {cause for cause in Cause if cause.climbs} == {Cause.STOCKOUT, Cause.PREEMPTED, Cause.QUOTA}
 
 
 def test_a_source_is_written_as_editors_read_it() -> None:
@@ -82,3 +96,7 @@ def test_a_target_knows_where_everything_of_its_fleet_lies() -> None:
     assert target.served_uri("id") == "gs://acme-llm/loraform/acme/served/id.json"
     assert target.artifact_uri("id", 2) == "gs://acme-llm/loraform/acme/artifacts/id/attempt-2"
     assert target.content_uri("hash") == "gs://acme-llm/loraform/acme/data/hash"
+
+
+def test_the_page_of_failures_is_the_table() -> None:
+    assert PAGE.read_text(encoding="utf-8") == page()
