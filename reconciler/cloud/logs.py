@@ -8,25 +8,49 @@ from typing import Any
 from reconciler.cloud.errors import from_answer
 from reconciler.cloud.retry import with_patience
 from reconciler.cloud.vertex import TIMEOUT, Vertex
+from reconciler.core.resources import LiveResource, Role
 from reconciler.core.target import Target
 
 PAGE = 1000
+TAIL = 200
+"""Lines of a log that are read to find out why something failed."""
 
 
 def job_logs(vertex: Vertex, job: str, since: str = "") -> Iterator[tuple[str, str]]:
     """(RFC 3339 timestamp, text) of a custom job (resource name), oldest first, from `since` on (inclusive)."""
-    return read_logs(vertex, f'resource.type="ml_job" AND resource.labels.job_id="{_last(job)}"', since)
+    return read_logs(vertex, _of_job(job), since)
 
 
 def endpoint_logs(vertex: Vertex, endpoint: str, since: str = "") -> Iterator[tuple[str, str]]:
     """(RFC 3339 timestamp, text) of all servers of an endpoint (resource name), oldest first, from `since` on."""
-    kind = "aiplatform.googleapis.com/Endpoint"
-    return read_logs(vertex, f'resource.type="{kind}" AND resource.labels.endpoint_id="{_last(endpoint)}"', since)
+    return read_logs(vertex, _of_endpoint(endpoint), since)
+
+
+def log_tail(vertex: Vertex, live: LiveResource, lines: int = TAIL) -> tuple[str, ...]:
+    """The last lines that a job, or the servers of a deployment, wrote, oldest first. One call, one page.
+
+    Nothing for what has no log. Raises `core.errors.CloudError`.
+    """
+    if live.address.role is Role.TRAINING:
+        query = _of_job(live.name)
+    elif live.address.role is Role.DEPLOYMENT and live.outputs.get("endpoint"):
+        query = _of_endpoint(str(live.outputs["endpoint"]))
+        if deployed := live.outputs.get("deployed_model_id"):
+            query += f' AND labels.deployed_model_id="{deployed}"'
+    else:
+        return ()
+    body = {
+        "resourceNames": [f"projects/{vertex.target.project}"],
+        "filter": query,
+        "orderBy": "timestamp desc",
+        "pageSize": lines,
+    }
+    answer = _entries(vertex, body)
+    return tuple(_text(entry) for entry in reversed(list(answer.get("entries", ()))))
 
 
 def read_logs(vertex: Vertex, query: str, since: str = "") -> Iterator[tuple[str, str]]:
     """The entries that match a Cloud Logging filter, page by page, as (timestamp, text)."""
-    base = vertex.target.api_endpoint or "https://logging.googleapis.com"
     body: dict[str, Any] = {
         "resourceNames": [f"projects/{vertex.target.project}"],
         "filter": f'{query} AND timestamp>="{since}"' if since else query,
@@ -34,9 +58,7 @@ def read_logs(vertex: Vertex, query: str, since: str = "") -> Iterator[tuple[str
         "pageSize": PAGE,
     }
     while True:
-        answer = with_patience(
-            lambda: _post(vertex, f"{base}/v2/entries:list", body), "", "reading logs", vertex.clock, vertex.patience
-        )
+        answer = _entries(vertex, body)
         for entry in answer.get("entries", ()):
             yield str(entry.get("timestamp", "")), _text(entry)
         token = answer.get("nextPageToken")
@@ -51,6 +73,20 @@ def console_link(target: Target, job: str) -> str:
         return ""
     place = f"locations/{target.region}/training/{_last(job)}"
     return f"https://console.cloud.google.com/vertex-ai/{place}?project={target.project}"
+
+
+def _of_job(job: str) -> str:
+    return f'resource.type="ml_job" AND resource.labels.job_id="{_last(job)}"'
+
+
+def _of_endpoint(endpoint: str) -> str:
+    kind = "aiplatform.googleapis.com/Endpoint"
+    return f'resource.type="{kind}" AND resource.labels.endpoint_id="{_last(endpoint)}"'
+
+
+def _entries(vertex: Vertex, body: Mapping[str, Any]) -> Mapping[str, Any]:
+    url = f"{vertex.target.api_endpoint or 'https://logging.googleapis.com'}/v2/entries:list"
+    return with_patience(lambda: _post(vertex, url, body), "", "reading logs", vertex.clock, vertex.patience)
 
 
 def _post(vertex: Vertex, url: str, body: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from reconciler.cloud.apply import apply_plan
+from reconciler.cloud.causes import with_causes
 from reconciler.cloud.lease import acquire
 from reconciler.cloud.site import Site
 from reconciler.cloud.snapshot import take_snapshot
@@ -55,6 +56,7 @@ class Pass:
 def look(site: Site, wish: Wish) -> Pass:
     """Snapshot and plan; changes nothing and takes no lease."""
     snapshot = take_snapshot(site.vertex, site.storage, site.target, wish.desired, site.workers)
+    snapshot = with_causes(snapshot, wish.desired, site.tail)
     plan = make_plan(
         wish.desired,
         snapshot,

@@ -11,14 +11,24 @@ from typing import TypeAlias
 
 from reconciler.cloud.claims import ttl_of
 from reconciler.cloud.clock import Clock
+from reconciler.cloud.logs import log_tail
 from reconciler.cloud.storage import Storage, connect_storage
 from reconciler.cloud.vertex import Vertex, connect
+from reconciler.core.resources import LiveResource
 from reconciler.core.target import Target
 from reconciler.core.world import Patience
 
 Workers: TypeAlias = Callable[[], Executor]
 EIGHT: Workers = partial(ThreadPoolExecutor, 8)
 """Eight requests of one look are in flight at a time."""
+
+
+Tail: TypeAlias = Callable[[LiveResource], tuple[str, ...]]
+
+
+def no_log(live: LiveResource) -> tuple[str, ...]:
+    """For where nobody keeps logs."""
+    return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +42,8 @@ class Site:
     clock: Clock
     workers: Workers = EIGHT
     """What carries out the requests of one look side by side; a simulation wants them one after the other."""
+    tail: Tail = no_log
+    """The last lines of the log of something that failed."""
 
     @property
     def patience(self) -> Patience:
@@ -44,4 +56,5 @@ class Site:
 def open_site(target: Target, root: Path, clock: Clock | None = None) -> Site:
     """Connect to a target. The embedded one gets its bucket; nothing is sent to the cloud yet."""
     clock = clock or Clock()
-    return Site(target, connect(target, clock), connect_storage(target, clock), root, clock)
+    vertex = connect(target, clock)
+    return Site(target, vertex, connect_storage(target, clock), root, clock, tail=partial(log_tail, vertex))
