@@ -43,6 +43,17 @@ class Wanted(_Part):
     source: str = Field(description="FILE:LINE:COLUMN of the manifest.")
 
 
+class Failure(_Part):
+    """How something failed. `cause` is a stable name; docs/failures.md lists them all."""
+
+    cause: str
+    transient: bool = Field(description="It is tried again by itself.")
+    sentence: str
+    remedy: str
+    message: str = Field(description="The API's own words.")
+    evidence: str = Field(description="The line of the log that tells most; empty where none was read.")
+
+
 class Change(_Part):
     """One decision about one address."""
 
@@ -57,6 +68,7 @@ class Change(_Part):
     replaces: tuple[Live, ...] = Field(description="Live objects that a create will make obsolete.")
     fields: tuple[FieldChange, ...]
     waits_on: tuple[str, ...] = Field(description="Addresses, as support-bot/training.")
+    failure: Failure | None = Field(description="The failure that this decision is about.")
 
 
 class LastRun(_Part):

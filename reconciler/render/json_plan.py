@@ -11,7 +11,7 @@ from typing import Any
 from reconciler.core.changes import Action, Change, Plan
 from reconciler.core.errors import Diagnostic
 from reconciler.core.impact import Impact
-from reconciler.core.resources import LiveResource
+from reconciler.core.resources import Failure, LiveResource
 from reconciler.render import words
 
 VERSION = 1
@@ -55,6 +55,7 @@ def _change(change: Change) -> dict[str, Any]:
             for item in change.fields
         ],
         "waits_on": [str(address) for address in change.waits_on],
+        "failure": _failure(change.failure) if change.failure else None,
     }
 
 
@@ -76,6 +77,17 @@ def _impact(impact: Impact) -> dict[str, Any]:
 
 def _live(item: LiveResource) -> dict[str, Any]:
     return {"name": item.name, "identity": item.stamp, "phase": str(item.phase)}
+
+
+def _failure(failure: Failure) -> dict[str, Any]:
+    return {
+        "cause": str(failure.cause),
+        "transient": failure.cause.transient,
+        "sentence": failure.cause.meaning.sentence,
+        "remedy": failure.cause.meaning.remedy,
+        "message": failure.message,
+        "evidence": failure.evidence,
+    }
 
 
 def _diagnostic(diagnostic: Diagnostic) -> dict[str, Any]:

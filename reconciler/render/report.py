@@ -41,6 +41,8 @@ def closing_text(plan: Plan, results: Sequence[Result], *, interrupted: bool = F
     for change in plan.changes:
         if change.action is Action.HOLD:
             text.append_text(_line("held", "red", change, _why(change)))
+            if way_out := words.way_out(change):
+                text.append(f"{'':<{11 + WIDTH}} {way_out}\n")
         elif change.action is Action.WAIT and not words.announced(change, foreseen):
             text.append_text(_line("waiting", "cyan", change, _why(change)))
     outcomes = [result.outcome for result in results]
@@ -72,6 +74,8 @@ def _fields(result: Result) -> str:
 
 
 def _why(change: Change) -> str:
+    if change.failure:
+        return f"{words.failed(change.failure)} ({words.told(change.failure, change.detail)})"
     detail = words.clean(change.detail) or words.condition(change.waits_on, gated=False).replace("once", "until", 1)
     if change.reason is Reason.PREREQUISITE and detail:
         return detail

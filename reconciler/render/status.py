@@ -128,6 +128,9 @@ def _note(changes: Sequence[Change], wanted: bool) -> str:
     for action in (Action.HOLD, Action.WAIT):
         for change in changes:
             if change.action is action and change.reason is not Reason.PREREQUISITE:
+                if change.failure:
+                    more = f"; loraform explain {words.clean(change.address.experiment)}"
+                    return words.failed(change.failure) + more * (change.action is Action.HOLD)
                 detail = words.clean(change.detail)
                 return f"{change.reason}: {detail}" if detail else str(change.reason)
     moving = [change for change in changes if change.action.mutates]

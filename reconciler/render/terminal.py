@@ -133,6 +133,12 @@ def _change_lines(change: Change) -> Iterator[_Line]:
             yield _Line("", "", detail)
         if change.reason is Reason.DRIFTED:
             yield _Line("", "", "changed outside git; git's value comes back")
+    elif change.failure and change.action in (Action.HOLD, Action.WAIT):
+        yield _Line(symbol, role, words.failed(change.failure), str(change.reason))
+        # A hold says which line of the log tells most; a wait says when it is over.
+        yield _Line("", "", words.told(change.failure) if change.action is Action.HOLD else detail)
+        if change.action is Action.HOLD:
+            yield _Line("", "", words.way_out(change))
     elif change.action is Action.CREATE:
         yield _Line(symbol, role, describe(change.after) if change.after else "", detail or _note(change))
     elif change.action is Action.WAIT:

@@ -10,10 +10,12 @@ import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from reconciler.core.changes import Action, Change, FieldChange, Plan, Reason
-from reconciler.core.resources import Address, Json, Role
+from reconciler.core.resources import Address, Failure, Json, Role
 
 LONGEST = 60
 """Characters of one field value that are shown."""
+TOLD = 160
+"""Characters of a line of a log that are shown."""
 
 EFFECTS: Mapping[str, str] = {
     "retrain": "new run",
@@ -111,6 +113,23 @@ def condition(waits_on: Iterable[Address], gated: bool) -> str:
     found = [phrases.get(role, str(role)) for role in Role if role in roles]
     # What is needed last is all that a person has to wait for: a model needs its training anyway.
     return f"once {found[-1] if Role.ENDPOINT not in roles else found[0]}" if found else ""
+
+
+def failed(failure: Failure) -> str:
+    """The name of a failure and what it means: `stock-out: the region has no free machine of this kind`."""
+    return f"{failure.cause}: {failure.cause.meaning.sentence}"
+
+
+def told(failure: Failure, detail: str = "") -> str:
+    """What the world itself said: the line of the log that tells most, else the API's words (`detail`)."""
+    return clean(failure.evidence or detail or failure.message.split("\n", 1)[0], TOLD)
+
+
+def way_out(change: Change) -> str:
+    """What helps a change that failed, with the command that shows more; "" for any other change."""
+    if change.failure is None or change.action is not Action.HOLD:
+        return ""
+    return f"{change.failure.cause.meaning.remedy} See `loraform explain {clean(change.address.experiment)}`."
 
 
 def summary(plan: Plan) -> str:
