@@ -27,6 +27,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
     },
     "One experiment": {
         "logs": "Print the log of its training.",
+        "explain": "Say why it failed, and give the patch that mends it.",
         "predict": "Ask the served model.",
         "cancel": "Cancel its running training.",
         "suspend": "Undeploy it and keep its endpoint.",

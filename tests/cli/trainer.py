@@ -1,6 +1,7 @@
 """A training image's program for tests of the command: it learns nothing, but keeps to the contract of the container.
 
-`training.seed` in the manifest says how it goes: 7 fails, 8 takes long, anything else ends at once.
+`training.seed` in the manifest says how it goes: 7 fails, 8 takes long, 9 has no memory for more than two rows at a
+time, anything else ends at once.
 """
 
 from __future__ import annotations
@@ -28,6 +29,10 @@ def main() -> int:
         say("failed", message="train.jsonl:3: no answer")
         print("error: train.jsonl:3: no answer", flush=True)
         return 2
+    if how == 9 and spec.training.get("per_device_train_batch_size", 8) > 2:
+        print("Traceback (most recent call last):")
+        print("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 1.96 GiB.", flush=True)
+        return 1
     for step in range(600 if how == 8 else 2):
         say("step", step=step + 1, steps=600, loss=2.0 / (step + 1), eta_seconds=600.0 - step)
         time.sleep(1.0 if how == 8 else 0.0)
