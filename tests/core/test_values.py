@@ -5,9 +5,9 @@ from reconciler.core.changes import Action
 from reconciler.core.errors import CloudError, LoraformError, Retryable
 from reconciler.core.graph import apply_order
 from reconciler.core.report import Outcome, Report, Result
-from reconciler.core.resources import Cause, Role, Source
+from reconciler.core.resources import Cause, Failure, Phase, Role, Source
 from reconciler.core.target import Target
-from tests.core.builders import converged, fleet, plan, training
+from tests.core.builders import converged, fleet, live, plan, snapshot, the, training
 from tests.core.failures_page import PAGE, page
 
 
@@ -100,3 +100,11 @@ def test_a_target_knows_where_everything_of_its_fleet_lies() -> None:
 
 def test_the_page_of_failures_is_the_table() -> None:
     assert PAGE.read_text(encoding="utf-8") == page()
+
+
+def test_a_decision_about_a_failure_carries_it_and_no_other_does() -> None:
+    held = the(plan((training(),), snapshot(live(training(), Phase.FAILED))), Role.TRAINING)
+    running = the(plan((training(),), snapshot(live(training(), Phase.RUNNING))), Role.TRAINING)
+
+    assert held.failure == Failure(Cause.ERROR, "it broke")
+    assert running.failure is None
