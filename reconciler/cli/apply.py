@@ -23,6 +23,7 @@ def run(
     allow_runs: Annotated[int, options.ALLOW_RUNS] = 0,
     allow_rolls: Annotated[int, options.ALLOW_ROLLS] = 0,
     timeout: Annotated[float, TIMEOUT] = 86_400.0,
+    parallelism: Annotated[int, options.PARALLELISM] = 10,
 ) -> int:
     """Make the target equal to git: do what can be done now, and say what waits. Safe to repeat, safe to stop.
 
@@ -34,6 +35,11 @@ def run(
 
     with Screen() as screen:
         workplace = open_workplace(
-            target, names, allow_delete=allow_delete or (), allow_runs=allow_runs, allow_rolls=allow_rolls
+            target,
+            names,
+            allow_delete=allow_delete or (),
+            allow_runs=allow_runs,
+            allow_rolls=allow_rolls,
+            parallelism=parallelism,
         )
         return apply_all(workplace, screen, expect=expect, wait=timeout if wait else None)

@@ -56,18 +56,24 @@ def exit_code(seen: Pass, results: list[Result]) -> int:
 
 @contextmanager
 def interruptible(screen: Screen) -> Iterator[threading.Event]:
-    """An event that the first Ctrl-C or SIGTERM sets: the call in flight is finished. The second one ends at once."""
+    """An event that the first Ctrl-C or SIGTERM sets: the calls in flight are finished. The second one ends at once.
+
+    Ending at once is what a kill does: the lease is left to lapse, and the next apply looks what became of the calls.
+    """
     stop = threading.Event()
 
     def asked(number: int, frame: FrameType | None) -> None:
         if stop.is_set():
             raise KeyboardInterrupt
         stop.set()
-        screen.note("Finishing the call in flight, then stopping. Once more: stop at once.")
+        screen.note("Finishing the calls in flight, then stopping. Once more: stop at once.")
 
     before = {number: signal.signal(number, asked) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield stop
+    except KeyboardInterrupt:
+        screen.note("Stopped at once. The next apply looks what became of the calls in flight.")
+        raise
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -52,6 +52,7 @@ def run(
 
 def _remove(workplace: Workplace, screen: Screen) -> list[Result]:
     """Round after round under the lease, each with a look of its own, until nothing is left that can go now."""
+    from reconciler.cli.applying import interruptible
     from reconciler.cloud.apply import apply_plan
     from reconciler.cloud.lease import acquire
     from reconciler.cloud.reconcile import look
@@ -60,7 +61,7 @@ def _remove(workplace: Workplace, screen: Screen) -> list[Result]:
 
     site = workplace.site
     done: list[Result] = []
-    with acquire(site.storage, site.target, site.clock) as lease:
+    with interruptible(screen) as stop, acquire(site.storage, site.target, site.clock, stop=stop) as lease:
         for _ in range(ROUNDS):
             seen = look(site, workplace.wish)
             plan = removal_plan(seen.plan)
@@ -73,9 +74,10 @@ def _remove(workplace: Workplace, screen: Screen) -> list[Result]:
                 by=str(lease.holder),
                 lease=lease,
                 commit=workplace.wish.commit,
+                stop=stop,
                 on_result=lambda result: screen.show(result_text(result)),
             )
             done += report.results
-            if report.failed:
+            if report.failed or report.interrupted:
                 break
     return done

@@ -107,7 +107,13 @@ def loraform(
 
 def main() -> None:
     """The `loraform` command."""
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    if code == _INTERRUPTED:
+        # An orderly exit would wait for every thread with a request in flight.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def run(arguments: list[str]) -> int:

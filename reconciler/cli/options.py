@@ -12,4 +12,5 @@ ALLOW_RUNS = typer.Option(help="Let this many trainings start, whatever the limi
 ALLOW_ROLLS = typer.Option(
     help="Let another image roll this many deployments, whatever the limit.", min=0, show_default=False
 )
+PARALLELISM = typer.Option(help="Carry out so many changes at a time.", min=1, max=100, metavar="N")
 YES = typer.Option("--yes", "-y", help="Do not ask.")

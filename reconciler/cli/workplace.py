@@ -10,7 +10,7 @@ from reconciler.cli.reading import Wrong, check_names, raise_project_errors, rea
 from reconciler.cli.root import find_root
 from reconciler.cli.target import target_of
 from reconciler.cloud.reconcile import Wish
-from reconciler.cloud.site import Site, open_site
+from reconciler.cloud.site import PARALLELISM, Site, open_site
 from reconciler.core.errors import Refused, Severity
 from reconciler.core.guardrails import Limits
 from reconciler.repo.history import History, read_history
@@ -45,10 +45,12 @@ def open_workplace(
     allow_delete: Collection[str] = (),
     allow_runs: int = 0,
     allow_rolls: int = 0,
+    parallelism: int = PARALLELISM,
 ) -> Workplace:
     """Read the repository, connect to the target, and compute what git wants there.
 
-    `names` selects experiments. Raises `Wrong` when the manifests have errors, Refused when there is none at all.
+    `names` selects experiments; an apply carries out `parallelism` changes at a time. Raises `Wrong` when the manifests
+    have errors, Refused when there is none at all.
     """
     root = find_root()
     repository = read_repository(root, target)
@@ -70,7 +72,7 @@ def open_workplace(
         limits=_limits(loaded.project, allow_delete, allow_runs, allow_rolls),
         diagnostics=repository.diagnostics,
     )
-    return Workplace(root, open_site(destination, root), wish, history, experiments)
+    return Workplace(root, open_site(destination, root, parallelism=parallelism), wish, history, experiments)
 
 
 def connect_only(target: str | None = None) -> Site:

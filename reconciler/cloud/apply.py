@@ -1,4 +1,4 @@
-"""Carrying out a plan: one pass, change by change, stopping for nothing but the end, a signal or a lost lease.
+"""Carrying out a plan: one pass, independent changes side by side, stopping for nothing but a signal or a lost lease.
 
 Apply decides nothing. It never waits for work that takes long (jobs, deployments): the next pass sees how they went.
 It waits briefly, once, at the end, for operations that are quick and whose failure a person wants to hear of now.
@@ -16,12 +16,14 @@ from reconciler.cloud import claims, served
 from reconciler.cloud.create import Step, create
 from reconciler.cloud.errors import LostAnswer
 from reconciler.cloud.lease import Lease
+from reconciler.cloud.retry import over_quota
+from reconciler.cloud.side_by_side import side_by_side
 from reconciler.cloud.site import Site
-from reconciler.cloud.uploads import upload_all
+from reconciler.cloud.uploads import Uploaded, upload_all
 from reconciler.core.calls import Call, Scene
 from reconciler.core.changes import Action, Change, Plan
 from reconciler.core.errors import CloudError, Conflict, LoraformError, Refused
-from reconciler.core.graph import apply_order
+from reconciler.core.graph import apply_order, predecessors
 from reconciler.core.report import Outcome, Report, Result
 from reconciler.core.resources import Address, Json, Phase, Role, Snapshot
 
@@ -33,7 +35,7 @@ SHORT_BOUND = 20.0
 
 @dataclass(slots=True)
 class _Pass:
-    """What one apply remembers while it runs."""
+    """What one apply remembers while it runs. Its threads only read it, but for `refusal`, which all give alike."""
 
     site: Site
     snapshot: Snapshot
@@ -41,15 +43,24 @@ class _Pass:
     by: str
     lease: Lease | None
     stop: threading.Event
-    uploaded: set[str] = field(default_factory=set)
+    uploaded: Uploaded = field(default_factory=Uploaded)
     failed: set[Address] = field(default_factory=set)
+    refusal: str = ""
+    """Why nothing more is sent, once that is so: a lease that came back would not undo what was left out."""
 
     def may_go_on(self) -> None:
         """Raise Refused when no mutating call may be sent any more."""
+        if self.refusal:
+            raise Refused(self.refusal)
         if self.stop.is_set():
-            raise Refused("interrupted")
+            self.refusal = "interrupted"
+            raise Refused(self.refusal)
         if self.lease is not None:
-            self.lease.check()
+            try:
+                self.lease.check()
+            except Refused as error:
+                self.refusal = error.message
+                raise
 
 
 def apply_plan(
@@ -63,43 +74,66 @@ def apply_plan(
     stop: threading.Event | None = None,
     on_result: Callable[[Result], None] = lambda result: None,
 ) -> Report:
-    """Do what `plan` says is to be done now, in dependency order; independent changes go on when one fails.
+    """Do what `plan` says is to be done now: in dependency order, and side by side where that leaves it open.
 
     `snapshot` is what the plan was made from; `by` names the applier in claims; `commit` goes into labels. When
-    `stop` is set, or the lease is lost, the call in flight is finished and the rest reported as skipped. `on_result`
-    is told of every result as it becomes known.
+    something fails, what depends on it is skipped and all else goes on. When `stop` is set, or the lease is lost, the
+    calls in flight are finished and the rest reported as skipped. `on_result` is told of every result as it becomes
+    known, in the caller's thread; the report has them in the plan's order.
     """
     stop = stop or threading.Event()
     scene = Scene(site.target.parent, site.target.fleet, _provenance(commit, plan), _outputs(plan, snapshot))
     this = _Pass(site, snapshot, scene, by, lease, stop)
-    results: list[Result] = []
-    unsettled: list[tuple[int, Step]] = []
-    refusal = ""
-    for change in apply_order(plan.now):
-        step = Step(Outcome.SKIPPED, refusal) if refusal else _attempt(this, change)
-        if step.outcome is Outcome.SKIPPED and not refusal and change.address not in this.failed:
-            refusal = step.message
-        if step.outcome is Outcome.FAILED:
+    changes = apply_order(plan.now)
+    steps: dict[int, Step] = {}
+    results: dict[int, Result] = {}
+
+    def ended(position: int, step: Step) -> None:
+        change = changes[position]
+        if step.outcome in (Outcome.FAILED, Outcome.SKIPPED):
             this.failed.add(change.address)
-        results.append(Result(change, step.outcome, step.message))
-        if any(method in SHORT_METHODS for method, _ in step.started):
-            unsettled.append((len(results) - 1, step))
-        else:
-            on_result(results[-1])
-    for index, step in unsettled:
-        results[index] = _settle(this, results[index], step)
-        on_result(results[index])
-    results += [_standing(change) for change in plan.changes if change.action in (Action.WAIT, Action.HOLD)]
-    return Report(plan, tuple(results), interrupted=bool(refusal) or stop.is_set())
+        steps[position] = step
+        results[position] = Result(change, step.outcome, step.message)
+        if not _is_short(step):
+            on_result(results[position])
+
+    def carry_out(positions: list[int]) -> None:
+        group = [changes[position] for position in positions]
+        side_by_side(
+            predecessors(group),
+            lambda number: _attempt(this, group[number]),
+            site.appliers,
+            lambda number, step: ended(positions[number], step),
+        )
+
+    # Cancels first: they free the machines that others need.
+    carry_out([position for position, change in enumerate(changes) if change.action is Action.CANCEL])
+    carry_out([position for position, change in enumerate(changes) if change.action is not Action.CANCEL])
+
+    short = [position for position in sorted(steps) if _is_short(steps[position])]
+    end = site.clock.monotonic() + SHORT_BOUND
+
+    def settled(number: int, result: Result) -> None:
+        results[short[number]] = result
+        on_result(result)
+
+    side_by_side(
+        [()] * len(short),
+        lambda number: _settle(this, results[short[number]], steps[short[number]], end),
+        site.appliers,
+        settled,
+    )
+    standing = tuple(_standing(change) for change in plan.changes if change.action in (Action.WAIT, Action.HOLD))
+    in_order = tuple(results[position] for position in sorted(results))
+    return Report(plan, in_order + standing, interrupted=bool(this.refusal) or stop.is_set())
 
 
 def _attempt(this: _Pass, change: Change) -> Step:
-    blocked = sorted(set(change.after.depends_on) & this.failed) if change.after else []
-    if blocked:
-        this.failed.add(change.address)
-        return Step(Outcome.SKIPPED, f"{blocked[0].role} failed")
     try:
         this.may_go_on()
+        blocked = sorted(set(change.after.depends_on) & this.failed) if change.after else []
+        if blocked:
+            return Step(Outcome.SKIPPED, f"{blocked[0].role} failed")
         return _perform(this, change)
     except Refused as error:
         return Step(Outcome.SKIPPED, error.message)
@@ -108,6 +142,8 @@ def _attempt(this: _Pass, change: Change) -> Step:
     except LoraformError as error:
         if _moved(error, change):
             return Step(Outcome.WAITING, f"{error.message}: it changed meanwhile, the next pass looks again")
+        if isinstance(error, CloudError) and over_quota(error):
+            return Step(Outcome.WAITING, f"{error.message}: the next pass goes on")
         return Step(Outcome.FAILED, f"{error.message}\n{error.remedy}" if error.remedy else error.message)
 
 
@@ -123,7 +159,7 @@ def _perform(this: _Pass, change: Change) -> Step:
     scene = _scene_of(this, change)
     if change.action is Action.CREATE and change.after:
         calls = kind.create(change, scene)
-        upload_all(site.storage, site.target, site.root, change.after.uploads, this.uploaded)
+        upload_all(site.storage, site.target, site.root, change.after.uploads, this.uploaded, this.may_go_on)
         return create(site, change, change.after, calls, this.by, this.may_go_on)
     if change.action is Action.UPDATE and change.after:
         calls = kind.update(change, scene)
@@ -146,16 +182,18 @@ def _perform(this: _Pass, change: Change) -> Step:
 def _call_all(this: _Pass, calls: tuple[Call, ...]) -> tuple[tuple[str, Mapping[str, Json]], ...]:
     started = []
     for call in calls:
-        this.may_go_on()
-        answer = this.site.vertex.perform(call)
+        answer = this.site.vertex.perform(call, this.may_go_on)
         if "/operations/" in str(answer.get("name", "")):
             started.append((call.method, answer))
     return tuple(started)
 
 
-def _settle(this: _Pass, result: Result, step: Step) -> Result:
-    """The result after its quick operations; one that is still not done counts as done: the next pass sees it."""
-    end = this.site.clock.monotonic() + SHORT_BOUND
+def _is_short(step: Step) -> bool:
+    return any(method in SHORT_METHODS for method, _ in step.started)
+
+
+def _settle(this: _Pass, result: Result, step: Step, end: float) -> Result:
+    """The result after its quick operations; one that is still not done by `end` counts as done: the next pass sees."""
     for method, operation in step.started:
         if method not in SHORT_METHODS:
             continue

@@ -7,6 +7,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+SLICE = 0.5
+"""Seconds of a sleep after which it is asked whether there is still anything to sleep for."""
+
 
 def in_background(seconds: float, act: Callable[[], None]) -> Callable[[], None]:
     """Call `act` every so many seconds in a thread of its own. The function that comes back ends that.
@@ -40,3 +43,12 @@ class Clock:
     monotonic: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
     every: Callable[[float, Callable[[], None]], Callable[[], None]] = in_background
+
+    def pause(self, seconds: float, may_go_on: Callable[[], None] | None = None) -> None:
+        """Sleep; with `may_go_on` in slices, and it is asked before each: what it raises ends the sleep."""
+        end = self.monotonic() + seconds
+        while may_go_on and (left := end - self.monotonic()) > 0:
+            may_go_on()
+            self.sleep(min(left, SLICE))
+        if not may_go_on:
+            self.sleep(seconds)

@@ -10,12 +10,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from reconciler.cloud import claims
+from reconciler.cloud.claims import Taken
 from reconciler.cloud.errors import LostAnswer, Unreachable
 from reconciler.cloud.site import Site
 from reconciler.cloud.snapshot import runs_of
 from reconciler.core.calls import Call
 from reconciler.core.changes import Change
-from reconciler.core.errors import CloudError
+from reconciler.core.errors import CloudError, Conflict
 from reconciler.core.report import Outcome
 from reconciler.core.resources import Cause, Json, LiveResource, Phase, Resource
 
@@ -40,36 +41,54 @@ def create(
 ) -> Step:
     """Carry out a create. `may_go_on` raises when a mutating call must not be sent any more.
 
-    Raises CloudError when the API refused it; the claim is taken back then, unless the call may have had its effect.
+    What is exclusive has its name to itself, and needs no claim. Raises CloudError when the API refused it; the claim
+    is taken back then, unless the call may have had its effect.
     """
     seen = change.before.created if change.before and change.before.stamp == resource.stamp else 0.0
+    may_go_on()
     taken = claims.take(site.storage, site.target, resource, by, now=site.clock.now(), seen=seen)
-    if taken is None:
+    if taken is None and not resource.exclusive:
         return Step(Outcome.WAITING, "somebody else claimed it just now")
     try:
         if resource.once:
             step = _create_run(site, change, resource, calls, may_go_on)
             if step is None:
-                claims.release(site.storage, taken)
+                _release(site, taken)
                 return Step(Outcome.WAITING, "somebody else started it just now")
             return step
         started: list[tuple[str, Mapping[str, Json]]] = []
         for call in calls:
-            may_go_on()
-            answer = site.vertex.perform(call)
+            answer = site.vertex.perform(call, may_go_on)
             if not answer:
                 return Step(Outcome.WAITING, "it exists already under this name: the next pass looks", tuple(started))
             if _is_operation(answer):
                 started.append((call.method, answer))
-                taken = claims.add_operation(site.storage, taken, str(answer["name"]))
+                taken = _note(site, resource, taken, str(answer["name"]))
         return Step(Outcome.DONE, started=tuple(started))
     except LostAnswer as lost:
         return Step(Outcome.WAITING, f"{lost.message}: the next pass looks whether it was done")
     except Unreachable:
         raise
     except Exception:
-        claims.release(site.storage, taken)
+        _release(site, taken)
         raise
+
+
+def _release(site: Site, taken: Taken | None) -> None:
+    if taken is not None:
+        claims.release(site.storage, taken)
+
+
+def _note(site: Site, resource: Resource, taken: Taken | None, operation: str) -> Taken | None:
+    """Add the operation to the claim. Exclusive things of equal identity share one: there the last one's is kept."""
+    if taken is None:
+        return None
+    try:
+        return claims.add_operation(site.storage, taken, operation)
+    except Conflict:
+        if not resource.exclusive:
+            raise
+        return None
 
 
 def _create_run(
@@ -80,9 +99,8 @@ def _create_run(
     for look in range(1, LOOKS + 1):
         if _standing(site, change, resource):
             return Step(Outcome.DONE) if look > 1 else None
-        may_go_on()
         try:
-            site.vertex.perform(call)
+            site.vertex.perform(call, may_go_on)
         except LostAnswer as lost:
             if not site.target.local or not lost.answered or look == LOOKS:
                 return _look_for(site, change, resource, lost)

@@ -91,13 +91,22 @@ class Lease:
             except CloudError:
                 return
 
+    def abandon(self) -> None:
+        """Stop renewing and leave the lease where it is: it lapses by itself."""
+        self._lost = "it was abandoned"
+        self._end()
+
     def __enter__(self) -> Lease:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.release()
+        if error is None or isinstance(error, Exception):
+            self.release()
+        else:
+            # Interrupted with calls in flight: whoever comes next has to wait until they have surely arrived.
+            self.abandon()
 
     def _keep(self) -> None:
         if not self._lost:

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from reconciler.cloud.clock import Clock
 from reconciler.cloud.errors import LostAnswer, Unreachable, translate
-from reconciler.core.errors import CloudError, Conflict, Retryable
+from reconciler.core.errors import CloudError, Conflict, Refused, Retryable
 
 T = TypeVar("T")
 
@@ -29,6 +29,8 @@ class Patience:
     longest: float = 16.0
     attempts: int = 8
     deadline: float = 90.0
+    queue: float = 600.0
+    """How long a request quota is waited for: the call is in order, it only has to wait for its minute."""
     jitter: Callable[[], float] = random.random
 
 
@@ -37,19 +39,37 @@ LOCAL = Patience(first=0.2, longest=2.0, attempts=6, deadline=20.0)
 
 
 def with_patience(
-    act: Callable[[], T], method: str, doing: str, clock: Clock, patience: Patience, *, repeatable: bool | None = None
+    act: Callable[[], T],
+    method: str,
+    doing: str,
+    clock: Clock,
+    patience: Patience,
+    *,
+    repeatable: bool | None = None,
+    queues: bool = False,
+    may_go_on: Callable[[], None] | None = None,
 ) -> T:
     """Run `act` until it succeeds; raises the translated `CloudError` of the last attempt.
 
-    `repeatable` says whether a second execution is harmless; by default it follows from the method's name.
+    `repeatable` says whether a second execution is harmless; by default it follows from the method's name. With
+    `queues` a used-up request quota is waited for as long as `patience.queue` says, and does not count as an attempt.
+    `may_go_on` is asked between attempts; when it raises Refused while an attempt may have had its effect, that is a
+    `LostAnswer`.
     """
     harmless = method not in BLIND if repeatable is None else repeatable
-    end = clock.monotonic() + patience.deadline
-    ceiling = patience.first
-    unsure = False
-    for attempt in range(1, patience.attempts + 1):
+    begun = clock.monotonic()
+    ceiling, delay = patience.first, 0.0
+    unsure: CloudError | None = None
+    attempts = 0
+    while True:
         try:
+            if delay:
+                clock.pause(delay, may_go_on)
             return act()
+        except Refused as refused:
+            if unsure is not None:
+                raise _lost(unsure) from refused
+            raise
         except Exception as error:
             problem = translate(error, doing)
             if unsure and isinstance(problem, Conflict):
@@ -60,20 +80,28 @@ def with_patience(
                     raise problem from error
                 if not harmless:
                     raise _lost(problem) from error
-                unsure = True
+                unsure = problem
+            queued = queues and over_quota(problem)
+            attempts += not queued
             delay = ceiling * patience.jitter()
             ceiling = min(patience.longest, ceiling * 2)
-            if attempt == patience.attempts or clock.monotonic() + delay > end:
+            end = begun + (patience.queue if queued else patience.deadline)
+            if attempts == patience.attempts or clock.monotonic() + delay > end:
                 raise problem from error
-            clock.sleep(delay)
-    raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+def over_quota(problem: CloudError) -> bool:
+    """True when a quota of requests a minute is used up: the same call succeeds a little later.
+
+    A resource quota (GPUs) is refused with 429 as well, but no backoff of seconds makes GPUs: the next pass sees.
+    """
+    return problem.code == 429 and "quota metrics exceed" not in problem.message
 
 
 def _had_no_effect(problem: CloudError) -> bool:
     if isinstance(problem, Unreachable):
         return not problem.sent
-    # A resource quota (GPUs) is refused with 429 as well, but no backoff of seconds makes GPUs: the next pass sees.
-    return problem.code == 429 and "quota metrics exceed" not in problem.message
+    return over_quota(problem)
 
 
 def _may_have_happened(problem: CloudError) -> bool:

@@ -21,6 +21,9 @@ from reconciler.core.world import Patience
 Workers: TypeAlias = Callable[[], Executor]
 EIGHT: Workers = partial(ThreadPoolExecutor, 8)
 """Eight requests of one look are in flight at a time."""
+PARALLELISM = 10
+TEN: Workers = partial(ThreadPoolExecutor, PARALLELISM)
+"""So many changes of one apply are carried out at a time, unless a person says otherwise."""
 
 
 Tail: TypeAlias = Callable[[LiveResource], tuple[str, ...]]
@@ -44,6 +47,8 @@ class Site:
     """What carries out the requests of one look side by side; a simulation wants them one after the other."""
     tail: Tail = no_log
     """The last lines of the log of something that failed."""
+    appliers: Workers = TEN
+    """What carries out the changes of one apply; with one worker, or one that acts at once, the order is the plan's."""
 
     @property
     def patience(self) -> Patience:
@@ -53,8 +58,13 @@ class Site:
         return Patience(claim=ttl_of(self.target), backoff=5.0)
 
 
-def open_site(target: Target, root: Path, clock: Clock | None = None) -> Site:
-    """Connect to a target. The embedded one gets its bucket; nothing is sent to the cloud yet."""
+def open_site(target: Target, root: Path, clock: Clock | None = None, parallelism: int = PARALLELISM) -> Site:
+    """Connect to a target. The embedded one gets its bucket; nothing is sent to the cloud yet.
+
+    An apply carries out `parallelism` changes at a time.
+    """
     clock = clock or Clock()
     vertex = connect(target, clock)
-    return Site(target, vertex, connect_storage(target, clock), root, clock, tail=partial(log_tail, vertex))
+    storage = connect_storage(target, clock)
+    appliers = partial(ThreadPoolExecutor, parallelism)
+    return Site(target, vertex, storage, root, clock, tail=partial(log_tail, vertex), appliers=appliers)

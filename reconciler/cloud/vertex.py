@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from reconciler.cloud.clock import Clock
-from reconciler.cloud.errors import from_operation
+from reconciler.cloud.errors import from_operation, translate
 from reconciler.cloud.gapic import client_class, request_class
 from reconciler.cloud.limits import UNLIMITED, Quotas
-from reconciler.cloud.retry import LOCAL, Patience, with_patience
+from reconciler.cloud.retry import LOCAL, Patience, over_quota, with_patience
 from reconciler.core.calls import Call
 from reconciler.core.errors import CloudError, LoraformError
 from reconciler.core.resources import Json
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 TIMEOUT = 60.0
 """Seconds for one request that manages resources."""
 PREDICT_TIMEOUT = 600.0
+PREDICTIONS = frozenset({"Predict", "RawPredict"})
+"""Somebody is waiting for the answer: a quota that is used up is an answer, too."""
 
 
 def connect(
@@ -63,8 +65,10 @@ class Vertex:
         self._session: AuthorizedSession | None = None
         self._lock = threading.Lock()
 
-    def perform(self, call: Call) -> Mapping[str, Json]:
+    def perform(self, call: Call, may_go_on: Callable[[], None] | None = None) -> Mapping[str, Json]:
         """Send one call; the answer as JSON, for long-running methods the operation.
+
+        `may_go_on` is asked last before each attempt, after all waiting, and raises when it must not be sent any more.
 
         A canonical status in `call.tolerate` answers {}. Raises `core.errors`, and `LostAnswer` where the effect of
         a call that must not be repeated is unknown. A request that the proto types refuse is a LoraformError.
@@ -72,7 +76,10 @@ class Vertex:
         message = self._request(call)
         send = getattr(self._client(call.service), _snake(call.method))
         try:
-            return _plain(self._send(call.method, lambda: send(message, retry=None, timeout=TIMEOUT), _doing(call)))
+            answer = self._send(
+                call.method, lambda: send(message, retry=None, timeout=TIMEOUT), _doing(call), may_go_on=may_go_on
+            )
+            return _plain(answer)
         except CloudError as error:
             if error.status in call.tolerate:
                 return {}
@@ -196,12 +203,39 @@ class Vertex:
                 self._session = AuthorizedSession(credentials)
             return self._session
 
-    def _send(self, method: str, act: Callable[[], Any], doing: str, *, repeatable: bool | None = None) -> Any:
-        def attempt() -> Any:
-            self._quotas.take(method)
-            return act()
+    def _send(
+        self,
+        method: str,
+        act: Callable[[], Any],
+        doing: str,
+        *,
+        repeatable: bool | None = None,
+        may_go_on: Callable[[], None] | None = None,
+    ) -> Any:
+        queues = method not in PREDICTIONS
 
-        return with_patience(attempt, method, doing, self.clock, self.patience, repeatable=repeatable)
+        def attempt() -> Any:
+            self._quotas.take(method, may_go_on)
+            if may_go_on:
+                may_go_on()
+            try:
+                return act()
+            except Exception as error:
+                problem = translate(error, doing)
+                if queues and over_quota(problem):
+                    self._quotas.exhausted(method)
+                raise problem from error
+
+        return with_patience(
+            attempt,
+            method,
+            doing,
+            self.clock,
+            self.patience,
+            repeatable=repeatable,
+            queues=queues,
+            may_go_on=may_go_on,
+        )
 
     def _client(self, service: str, address: str = "") -> Any:
         with self._lock:
@@ -223,8 +257,6 @@ class Vertex:
                 return make(transport="rest", client_options={"api_endpoint": address})
             return make(client_options={"api_endpoint": f"{self.target.region}-aiplatform.googleapis.com"})
         except Exception as error:
-            from reconciler.cloud.errors import translate
-
             raise translate(error, f"connecting to {service}") from error
 
     def _request(self, call: Call) -> Any:

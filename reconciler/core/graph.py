@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from graphlib import CycleError, TopologicalSorter
 
 from reconciler.core.changes import Action, Change
@@ -57,6 +57,34 @@ def apply_order(changes: Iterable[Change]) -> tuple[Change, ...]:
         *sorted(writes, key=lambda change: (_ROLES.index(change.address.role), change.address.experiment)),
         *sorted(deletes, key=lambda change: (-_ROLES.index(change.address.role), *_by_place(change))),
     )
+
+
+def predecessors(changes: Sequence[Change]) -> tuple[frozenset[int], ...]:
+    """For each of `changes` (in apply order) the positions of those that must have ended before it begins.
+
+    A change follows what its resource depends on, and the change before it that touches the same thing: the same
+    address, the same endpoint (its etag moves with each call), the same identity (they share a claim; endpoints need
+    none). All others may be carried out side by side.
+    """
+    last: dict[Address | str, int] = {}
+    found: list[frozenset[int]] = []
+    for position, change in enumerate(changes):
+        touched = tuple(_touched(change))
+        needed = change.after.depends_on if change.after else ()
+        found.append(frozenset(last[key] for key in (*touched, *needed) if key in last))
+        last.update(dict.fromkeys(touched, position))
+    return tuple(found)
+
+
+def _touched(change: Change) -> Iterator[Address | str]:
+    yield change.address
+    if change.address.role in (Role.ENDPOINT, Role.DEPLOYMENT):
+        yield Address(change.address.experiment, Role.ENDPOINT)
+        yield from (
+            needed for needed in (change.after.depends_on if change.after else ()) if needed.role is Role.ENDPOINT
+        )
+    if change.address.role is not Role.ENDPOINT:
+        yield from (side.stamp for side in (change.after, change.before) if side and side.stamp)
 
 
 def _by_place(change: Change) -> tuple[str, int, str]:

@@ -26,12 +26,14 @@ class Judge(Protocol):
 
 
 class Assassin:
-    """Kills the sender when its `nth` changing request has taken effect; from then on nothing gets through."""
+    """Kills the sender at its `nth` changing request, before it arrives or after its effect; then nothing passes."""
 
-    def __init__(self, nth: int) -> None:
+    def __init__(self, nth: int, *, before: bool = False) -> None:
         self.victim = 0
         self.seen: list[str] = []
         self._nth = nth
+        self._before = before
+        self._chosen: int | None = None
         self._lock = threading.Lock()
         self._struck = False
 
@@ -39,14 +41,21 @@ class Assassin:
         with self._lock:
             if not self._struck and not line.startswith("GET "):
                 self.seen.append(line)
+                if len(self.seen) == self._nth:
+                    self._chosen = threading.get_ident()
+                    if self._before:
+                        self._strike()
             return not self._struck
 
     def answers(self, line: str) -> bool:
         with self._lock:
-            if not self._struck and len(self.seen) == self._nth and self.seen[-1] == line:
-                self._struck = True
-                os.kill(self.victim, signal.SIGKILL)
+            if not self._struck and self._chosen == threading.get_ident():
+                self._strike()
             return not self._struck
+
+    def _strike(self) -> None:
+        self._struck = True
+        os.kill(self.victim, signal.SIGKILL)
 
 
 class Lossy:

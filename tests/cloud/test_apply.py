@@ -33,6 +33,7 @@ from tests.cloud.story import (
 )
 from tests.cloud.wishes import training, whole
 from tests.emulator_fixture import emulator_calls, finish_job, forget_calls
+from tests.soak.actors import OneByOne
 
 
 def test_an_experiment_comes_to_life_pass_by_pass(site: Site) -> None:
@@ -321,8 +322,9 @@ def test_the_accepted_plan_is_carried_out(site: Site) -> None:
 def test_an_interrupted_apply_reports_what_it_did_not_begin(site: Site) -> None:
     desired = [training(site.target, name) for name in ("a", "b", "c")]
     stop = threading.Event()
+    in_order = replace(site, appliers=OneByOne)
 
-    seen = one_pass(site, Wish(tuple(desired)), stop=stop, on_result=lambda result: stop.set())
+    seen = one_pass(in_order, Wish(tuple(desired)), stop=stop, on_result=lambda result: stop.set())
 
     assert [result.outcome for result in seen.results] == [Outcome.DONE, Outcome.SKIPPED, Outcome.SKIPPED]
     assert seen.report is not None
@@ -339,7 +341,8 @@ def test_an_apply_that_loses_its_lease_stops_before_the_next_call(site: Site) ->
         site.storage.write(f"loraform/{site.target.fleet}/lease.json", b'{"holder": "thief", "since": 1}')
         lease.renew()
 
-    report = apply_plan(seen.plan, seen.snapshot, site, by="me", lease=lease, on_result=steal)
+    in_order = replace(site, appliers=OneByOne)
+    report = apply_plan(seen.plan, seen.snapshot, in_order, by="me", lease=lease, on_result=steal)
 
     assert [result.outcome for result in report.results] == [Outcome.DONE, Outcome.SKIPPED]
     assert "the lease was lost" in report.results[1].message

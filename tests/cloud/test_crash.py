@@ -54,7 +54,7 @@ def test_killed_anywhere_in_a_first_apply_the_next_one_ends_with_one_job(target:
         requests = kill_one(mine, tmp_path, desired, nth)
         if requests is None:
             break
-        deaths.append(requests[-1])
+        deaths.append(requests[nth - 1])
 
         site = afterwards(mine, tmp_path)
         last = calm(site, desired)
@@ -77,7 +77,7 @@ def test_killed_anywhere_in_a_roll_out_the_next_one_serves_one_model(target: Tar
         requests = kill_one(mine, tmp_path, desired, nth)
         if requests is None:
             break
-        deaths.append(requests[-1])
+        deaths.append(requests[nth - 1])
 
         site = afterwards(mine, tmp_path)
         last = settle(site, desired)

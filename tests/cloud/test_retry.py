@@ -8,7 +8,7 @@ from google.api_core import exceptions as api
 
 from reconciler.cloud.errors import LostAnswer, Unreachable, from_answer
 from reconciler.cloud.retry import Patience, with_patience
-from reconciler.core.errors import Conflict, Retryable, Terminal
+from reconciler.core.errors import Conflict, Refused, Retryable, Terminal
 from tests.cloud.fake_clock import Hand
 
 STEADY = Patience(first=1.0, longest=4.0, attempts=5, deadline=60.0, jitter=lambda: 1.0)
@@ -153,3 +153,44 @@ def test_no_credentials_is_a_terminal_error_with_the_way_out() -> None:
         with_patience(answers(DefaultCredentialsError("none found")), "GetEndpoint", "x", hand.clock, STEADY)
 
     assert "gcloud auth application-default login" in caught.value.remedy
+
+
+def test_a_used_up_request_quota_is_waited_for_beyond_all_attempts() -> None:
+    hand = Hand()
+
+    result = with_patience(answers(*[said(429)] * 20), "CreateCustomJob", "x", hand.clock, STEADY, queues=True)
+
+    assert (result, len(hand.slept)) == ("done", 20)
+
+
+def test_waiting_for_a_request_quota_has_an_end() -> None:
+    hand = Hand()
+    patience = Patience(first=1.0, longest=4.0, queue=30.0, jitter=lambda: 1.0)
+
+    with pytest.raises(Retryable) as caught:
+        with_patience(answers(*[said(429)] * 99), "CreateCustomJob", "x", hand.clock, patience, queues=True)
+
+    assert caught.value.code == 429
+    assert sum(hand.slept) <= 30.0
+
+
+def test_who_may_not_go_on_does_not_try_again() -> None:
+    hand = Hand()
+
+    def may_go_on() -> None:
+        raise Refused("interrupted")
+
+    with pytest.raises(Refused):
+        with_patience(answers(said(429)), "GetEndpoint", "x", hand.clock, STEADY, may_go_on=may_go_on)
+
+    assert hand.slept == []
+
+
+def test_an_attempt_that_may_have_had_its_effect_is_not_called_undone_when_it_may_not_be_repeated() -> None:
+    hand = Hand()
+
+    def may_go_on() -> None:
+        raise Refused("interrupted")
+
+    with pytest.raises(LostAnswer):
+        with_patience(answers(said(503)), "CreateEndpoint", "x", hand.clock, STEADY, may_go_on=may_go_on)

@@ -1,4 +1,7 @@
-"""An apply in a process of its own, to be killed. The processes are forked from one that has the clients imported."""
+"""An apply in a process of its own, to be killed: one call at a time, so that each is a boundary once.
+
+The processes are forked from one that has the clients imported.
+"""
 
 from __future__ import annotations
 
@@ -24,4 +27,4 @@ def start(target: Target, root: Path, desired: tuple[Resource, ...], gate: Path)
 def live(target: Target, root: Path, desired: tuple[Resource, ...], gate: Path) -> None:
     while not gate.exists():
         pass
-    converge(open_site(target, root), Wish(desired), deadline=1.5, interval=0.02)
+    converge(open_site(target, root, parallelism=1), Wish(desired), deadline=1.5, interval=0.02)

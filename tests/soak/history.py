@@ -164,7 +164,7 @@ class History:
         patience = retry.Patience(jitter=random.random)
         vertex = Vertex(TARGET, clock, patience, Quotas(clock, UNLIMITED, UNLIMITED), partial(self._port, actor))
         storage = Storage(StoragePort(self.cloud, actor), BUCKET, clock, patience)
-        site = Site(TARGET, vertex, storage, Path(), clock, OneByOne)
+        site = Site(TARGET, vertex, storage, Path(), clock, OneByOne, appliers=OneByOne)
         limits = NO_LIMITS
         wish = Wish(repository.resources(tree), commit=f"{self.commits.index(tree):040x}", limits=limits)
 
