@@ -5,8 +5,10 @@ One call of `advance` does what can be done now and never blocks. The single rep
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from reconciler.emulator import deployments, endpoints, fates, models, operations, replicas
-from reconciler.emulator.store import BUSY, Row
+from reconciler.emulator.store import BUSY, HELD, Row
 from reconciler.emulator.wire.codec import Message, new
 from reconciler.emulator.wire.errors import ApiError, Json, precondition
 from reconciler.emulator.work.containers import CannotRunError
@@ -115,7 +117,10 @@ def _keep_up(world: World, row: Row) -> None:
             row = _settle(world, row, model)
     except (ApiError, CannotRunError, OSError) as error:  # it is tried again; whoever looks is told
         message = str(error)
-    _note(world, row, message)
+    row = _note(world, row, message)
+    if row.extra.get("stub") and not message and not row.extra.get("mutations"):
+        # Nothing runs that could fail: it is looked at again when somebody changes it, and at the next start.
+        world.store.save(replace(row, work=HELD))
 
 
 def _settle(world: World, row: Row, model: Message) -> Row:

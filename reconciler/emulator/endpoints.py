@@ -9,7 +9,7 @@ from reconciler.emulator import operations
 from reconciler.emulator.listing import page
 from reconciler.emulator.store import Row
 from reconciler.emulator.wire.checks import check_display_name, check_labels, check_split, copy_field, masked_paths
-from reconciler.emulator.wire.codec import Message, message_class, new
+from reconciler.emulator.wire.codec import Message, message_class, new, to_json
 from reconciler.emulator.wire.errors import Json, invalid, not_found, precondition, taken
 from reconciler.emulator.wire.etags import check_etag, etag
 from reconciler.emulator.wire.names import canonical, last, location_of, new_id, project_of
@@ -169,6 +169,6 @@ def _view(endpoint: Message) -> Json:
         "endpoint": last(endpoint.name),
         "displayName": endpoint.display_name,
         "labels": dict(endpoint.labels),
-        "createTime": endpoint.create_time.ToJsonString(),
-        "updateTime": endpoint.update_time.ToJsonString(),
+        "createTime": to_json(endpoint.create_time),
+        "updateTime": to_json(endpoint.update_time),
     }

@@ -9,8 +9,8 @@ from reconciler.emulator.listing import page
 from reconciler.emulator.settings import HOLD
 from reconciler.emulator.store import BUSY, DONE, WAITING, Row
 from reconciler.emulator.wire.checks import check_display_name, check_labels, required
-from reconciler.emulator.wire.codec import Message, message_class, new, to_json
-from reconciler.emulator.wire.errors import invalid, not_found, precondition
+from reconciler.emulator.wire.codec import Message, camel, enum_name, message_class, new, to_json
+from reconciler.emulator.wire.errors import Json, invalid, not_found, precondition
 from reconciler.emulator.wire.names import canonical, new_id
 from reconciler.emulator.work.containers import container_of
 from reconciler.emulator.world import Method, World, stamp
@@ -158,19 +158,13 @@ def _check_package(package: Message, place: str) -> None:
             raise invalid(f"{place}.package_uris", f"Invalid Google Cloud Storage URI {uri}: it must start with gs://.")
 
 
-def _view(job: Message) -> dict[str, object]:
+def _view(job: Message) -> Json:
     """Only what a filter may ask for: a thousand job specs are not worth printing for it."""
-    slim = new(
-        "CustomJob",
-        name=job.name,
-        display_name=job.display_name,
-        state=job.state,
-        labels=job.labels,
-        create_time=job.create_time,
-        update_time=job.update_time,
-    )
-    if job.HasField("start_time"):
-        slim.start_time.CopyFrom(job.start_time)
-    if job.HasField("end_time"):
-        slim.end_time.CopyFrom(job.end_time)
-    return to_json(slim)
+    times = ("create_time", "update_time", "start_time", "end_time")
+    return {
+        "name": job.name,
+        "displayName": job.display_name,
+        "state": enum_name(job, "state"),
+        "labels": dict(job.labels),
+        **{camel(time): to_json(getattr(job, time)) for time in times if job.HasField(time)},
+    }

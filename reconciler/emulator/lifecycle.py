@@ -23,7 +23,7 @@ import httpx
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from reconciler.emulator import job_runs
+from reconciler.emulator import deployments, job_runs
 from reconciler.emulator.answer import advance
 from reconciler.emulator.calls import Calls
 from reconciler.emulator.quotas import Quota, Quotas
@@ -124,6 +124,7 @@ async def _serve(
         world = World(store, clock, runner, health, settings, storage.folders, quotas=Quotas(settings.quotas))
         runner.clear_leftovers()
         job_runs.interrupt(world)
+        store.awaken(deployments.KIND)
         calls = Calls()
 
         async def reset() -> None:

@@ -13,7 +13,7 @@ from reconciler.emulator.listing import page
 from reconciler.emulator.model_checks import check_model, checked_alias, checked_id
 from reconciler.emulator.store import Row
 from reconciler.emulator.wire.checks import check_display_name, check_labels, copy_field, masked_paths
-from reconciler.emulator.wire.codec import Message, message_class, new
+from reconciler.emulator.wire.codec import Message, message_class, new, to_json
 from reconciler.emulator.wire.errors import Json, invalid, not_found, precondition, taken
 from reconciler.emulator.wire.etags import check_etag, etag
 from reconciler.emulator.wire.names import canonical, last, new_id, parent_of
@@ -223,8 +223,8 @@ def deployed(world: World, model: str, version: str = "") -> list[str]:
     """The endpoints at which a model (one version of it) is deployed, or being deployed."""
     return [
         row.parent
-        for row in world.store.every(DEPLOYMENT)
-        if row.extra["model"] == model and version in ("", row.extra["version"]) and row.extra["phase"] != "stopping"
+        for row in world.store.of_model(DEPLOYMENT, model)
+        if version in ("", row.extra["version"]) and row.extra["phase"] != "stopping"
     ]
 
 
@@ -251,18 +251,19 @@ def _shown(world: World, row: Row, version: Row) -> Message:
     model = message_class("Model").FromString(version.body)
     model.version_aliases.extend(alias for alias, number in row.extra["aliases"].items() if number == model.version_id)
     model.etag = etag(model)
-    for one in world.store.every(DEPLOYMENT):
-        same = one.extra["model"] == row.name and one.extra["version"] == model.version_id
-        if same and one.extra["phase"] == "serving":
+    for one in world.store.of_model(DEPLOYMENT, row.name):
+        if one.extra["version"] == model.version_id and one.extra["phase"] == "serving":
             model.deployed_models.add(endpoint=one.parent, deployed_model_id=last(one.name))
     return model
 
 
 def _view(model: Message) -> Json:
-    slim = new("Model", name=model.name, display_name=model.display_name, labels=model.labels)
-    slim.version_id = model.version_id
-    slim.create_time.CopyFrom(model.create_time)
-    slim.update_time.CopyFrom(model.update_time)
-    shown = {"name": slim.name, "displayName": slim.display_name, "labels": dict(slim.labels)}
-    times = {"createTime": slim.create_time.ToJsonString(), "updateTime": slim.update_time.ToJsonString()}
-    return {**shown, **times, "model": last(slim.name), "versionId": slim.version_id}
+    return {
+        "name": model.name,
+        "displayName": model.display_name,
+        "labels": dict(model.labels),
+        "createTime": to_json(model.create_time),
+        "updateTime": to_json(model.update_time),
+        "model": last(model.name),
+        "versionId": model.version_id,
+    }

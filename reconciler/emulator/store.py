@@ -49,6 +49,7 @@ class Store:
                 UNIQUE (kind, name));
             CREATE INDEX IF NOT EXISTS by_parent ON things (kind, parent, seq);
             CREATE INDEX IF NOT EXISTS by_work ON things (kind, work, seq);
+            CREATE INDEX IF NOT EXISTS by_model ON things (kind, json_extract(extra, '$.model'), seq);
             """
         )
 
@@ -134,6 +135,15 @@ class Store:
     def every(self, kind: str) -> list[Row]:
         """All rows of a kind, oldest first."""
         return [_row(found) for found in self._db.execute(f"{self._select} WHERE kind = ? ORDER BY seq", (kind,))]
+
+    def of_model(self, kind: str, model: str) -> list[Row]:
+        """Rows whose `extra` names this `model`, oldest first."""
+        query = f"{self._select} WHERE kind = ? AND json_extract(extra, '$.model') = ? ORDER BY seq"
+        return [_row(found) for found in self._db.execute(query, (kind, model))]
+
+    def awaken(self, kind: str) -> None:
+        """Let rows that were held be worked on again."""
+        self._db.execute("UPDATE things SET work = ? WHERE kind = ? AND work = ?", (BUSY, kind, HELD))
 
     @property
     def _select(self) -> str:

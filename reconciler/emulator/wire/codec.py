@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 from google.protobuf import descriptor_pool, json_format, message_factory
 
 from reconciler.emulator.wire.errors import ApiError, Json, Violation
+from reconciler.emulator.wire.printing import printed
 
 Message: TypeAlias = Any
 """A protobuf message. Google's generated classes have no types that mypy could see."""
@@ -79,8 +80,15 @@ def parse_text(text: bytes) -> Json:
 
 def to_json(message: Message, *, numbers: bool = False) -> Json:
     """JSON as Google prints it: camelCase, int64 as strings, defaults left out; enums by name unless `numbers`."""
-    found: Json = json_format.MessageToDict(message, use_integers_for_enums=numbers)
+    found: Json = printed(message, numbers)
     return found
+
+
+def enum_name(message: Message, field: str) -> str:
+    """The name of an enum field's value; a number that has none in digits."""
+    number = getattr(message, field)
+    value = message.DESCRIPTOR.fields_by_name[field].enum_type.values_by_number.get(number)
+    return str(number if value is None else value.name)
 
 
 def full_name(message: Message) -> str:
