@@ -12,6 +12,7 @@ from typing import TypeAlias
 from reconciler.cloud.claims import ttl_of
 from reconciler.cloud.clock import Clock
 from reconciler.cloud.logs import log_tail
+from reconciler.cloud.rest import Rest
 from reconciler.cloud.storage import Storage, connect_storage
 from reconciler.cloud.vertex import Vertex, connect
 from reconciler.core.resources import LiveResource
@@ -59,12 +60,12 @@ class Site:
 
 
 def open_site(target: Target, root: Path, clock: Clock | None = None, parallelism: int = PARALLELISM) -> Site:
-    """Connect to a target. The embedded one gets its bucket; nothing is sent to the cloud yet.
+    """Connect to a target. Nothing is sent yet.
 
     An apply carries out `parallelism` changes at a time.
     """
     clock = clock or Clock()
-    vertex = connect(target, clock)
-    storage = connect_storage(target, clock)
+    rest = Rest(target)
+    vertex, storage = connect(target, clock, rest=rest), connect_storage(target, clock, rest=rest)
     appliers = partial(ThreadPoolExecutor, parallelism)
     return Site(target, vertex, storage, root, clock, tail=partial(log_tail, vertex), appliers=appliers)

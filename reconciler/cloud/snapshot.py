@@ -109,10 +109,11 @@ def _versions(
     owners = {item.name.split("@", 1)[0]: item.address for item in models}
     shown = {item.name for item in models}
     have = {(item.address, item.stamp) for item in models}
+    keys = {_version_key(item.name) for item in models}
     serving = {
         payloads.last(str(item.outputs.get("model", "")))
         for item in live
-        if item.kind == deployment.NAME and _version_key(str(item.outputs.get("model", ""))) not in _keys(models)
+        if item.kind == deployment.NAME and _version_key(str(item.outputs.get("model", ""))) not in keys
     }
     incomplete = sorted(
         {
@@ -217,10 +218,6 @@ def _record(listed: Listed) -> tuple[str, Record] | None:
 
 def _version_key(model: str) -> str:
     return model.rsplit("/", 1)[-1]
-
-
-def _keys(models: Iterable[LiveResource]) -> set[str]:
-    return {_version_key(item.name) for item in models}
 
 
 def _prefix(target: Target, folder: str) -> str:

@@ -1,18 +1,23 @@
 """The only importer of Google's storage client: small objects with generation preconditions, listings, uploads.
 
-One `Storage` is one bucket. A lost race is a `Conflict`, and only that: an answer lost on the way is looked up.
+Listings are read as JSON (`rest`), so that a plan needs no client. One `Storage` is one bucket. A lost race is a
+`Conflict`, and only that: an answer lost on the way is looked up.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from reconciler.cloud.clock import Clock
 from reconciler.cloud.errors import LostAnswer, translate
+from reconciler.cloud.rest import Rest
 from reconciler.cloud.retry import LOCAL, Patience, with_patience
 from reconciler.core.errors import Conflict, LoraformError, NotFound, Terminal
 from reconciler.core.target import Target
@@ -36,39 +41,47 @@ class Listed:
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 
-def connect_storage(target: Target, clock: Clock | None = None, patience: Patience | None = None) -> Storage:
+def connect_storage(
+    target: Target, clock: Clock | None = None, patience: Patience | None = None, rest: Rest | None = None
+) -> Storage:
     """The target's bucket. On the embedded Vertex AI it is created when it is absent; in the cloud it must exist.
 
-    Raises Terminal when there are no usable credentials; a missing bucket shows at the first use.
+    Nothing is sent before the first use: missing credentials and a missing bucket show there, as Terminal.
     """
-    from google.auth.credentials import AnonymousCredentials
-    from google.cloud import storage
-
-    clock = clock or Clock()
     embedded = target.api_endpoint
-    try:
-        if embedded:
-            options = {"api_endpoint": embedded}
-            client = storage.Client(project=target.project, credentials=AnonymousCredentials(), client_options=options)
-        else:
-            client = storage.Client(project=target.project)
-    except Exception as error:
-        raise translate(error, "connecting to Cloud Storage") from error
-    holder = Storage(client, target.bucket, clock, patience or (LOCAL if embedded else Patience()))
-    if embedded:
-        holder.ensure(target.region)
-    return holder
+    return Storage(
+        None,
+        target.bucket,
+        clock or Clock(),
+        patience or (LOCAL if embedded else Patience()),
+        rest=rest or Rest(target),
+    )
 
 
 class Storage:
     """Holds the connection to one bucket. May be used by several threads. Names are object names without `gs://`."""
 
-    def __init__(self, client: Any, bucket: str, clock: Clock, patience: Patience) -> None:
+    def __init__(self, client: Any, bucket: str, clock: Clock, patience: Patience, *, rest: Rest | None = None) -> None:
+        """Without a `client` Google's own is made for the target of `rest` when it is first needed."""
         self.bucket = bucket
-        self._client = client
-        self._bucket = client.bucket(bucket)
+        self._given = client
         self._clock = clock
         self._patience = patience
+        self._rest = rest
+        self._lock = threading.RLock()
+
+    @property
+    def _client(self) -> Any:
+        with self._lock:
+            if self._given is None and self._rest is not None:
+                self._given = _google_client(self._rest.target)
+                if self._rest.target.api_endpoint:
+                    self.ensure(self._rest.target.region)
+            return self._given
+
+    @property
+    def _bucket(self) -> Any:
+        return self._client.bucket(self.bucket)
 
     def ensure(self, location: str) -> None:
         """Create the bucket if it is absent."""
@@ -126,16 +139,32 @@ class Storage:
             raise Conflict(lost.message, status="FAILED_PRECONDITION", code=412) from lost
 
     def list(self, prefix: str) -> tuple[Listed, ...]:
-        """All objects below a prefix, by name. A bucket that does not exist is a Terminal error with the way out."""
+        """All objects below a prefix, by name. A bucket that does not exist is a Terminal error with the way out.
 
-        def page() -> tuple[Listed, ...]:
-            blobs = self._client.list_blobs(self.bucket, prefix=prefix, fields=_FIELDS, timeout=TIMEOUT, retry=None)
-            return tuple(_listed(blob) for blob in blobs)
-
+        On the embedded Vertex AI it is an empty one: whoever writes first creates it.
+        """
+        doing = f"listing gs://{self.bucket}/{prefix}"
         try:
-            return self._try(page, f"listing gs://{self.bucket}/{prefix}")
+            if self._rest is None:
+                return self._try(lambda: self._list_by_client(prefix), doing)
+            return tuple(self._listed(self._rest, prefix, doing))
         except NotFound as error:
+            if self._rest is not None and self._rest.target.api_endpoint and self._given is None:
+                return ()
             raise self._missing(error) from error
+
+    def _listed(self, rest: Rest, prefix: str, doing: str) -> Iterator[Listed]:
+        token = ""
+        while True:
+            page = self._try(partial(rest.objects_page, self.bucket, prefix, _FIELDS, token, TIMEOUT), doing)
+            yield from map(_from_json, page.get("items", ()))
+            token = page.get("nextPageToken", "")
+            if not token:
+                return
+
+    def _list_by_client(self, prefix: str) -> tuple[Listed, ...]:
+        blobs = self._client.list_blobs(self.bucket, prefix=prefix, fields=_FIELDS, timeout=TIMEOUT, retry=None)
+        return tuple(_from_blob(blob) for blob in blobs)
 
     def upload(self, path: Path, name: str, sha256: str = "") -> bool:
         """Upload a file under a name that tells its content; False when it is already there.
@@ -194,6 +223,29 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _listed(blob: Any) -> Listed:
+def _google_client(target: Target) -> Any:
+    from google.auth.credentials import AnonymousCredentials
+    from google.cloud import storage
+
+    try:
+        if not target.api_endpoint:
+            return storage.Client(project=target.project)
+        options = {"api_endpoint": target.api_endpoint}
+        return storage.Client(project=target.project, credentials=AnonymousCredentials(), client_options=options)
+    except Exception as error:
+        raise translate(error, "connecting to Cloud Storage") from error
+
+
+def _from_json(item: Mapping[str, Any]) -> Listed:
+    return Listed(
+        item["name"],
+        int(item.get("generation", 0)),
+        datetime.fromisoformat(item["updated"]).timestamp() if "updated" in item else 0.0,
+        int(item.get("size", 0)),
+        item.get("metadata") or {},
+    )
+
+
+def _from_blob(blob: Any) -> Listed:
     updated = blob.updated.timestamp() if blob.updated else 0.0
     return Listed(blob.name, int(blob.generation or 0), updated, int(blob.size or 0), dict(blob.metadata or {}))

@@ -1,20 +1,22 @@
 """The only importer of Google's aiplatform: performs calls, lists resources, follows operations, asks for predictions.
 
-Everything comes and goes as JSON-like mappings with proto field names and enum names. Google's clients have neither
-timeouts nor retries of their own for these methods: both are added here. Nothing is decided about what to call.
+Long lists are read as JSON (`rest`), all else through Google's clients. Everything comes and goes as JSON-like mappings
+with proto field names and enum names. Google's clients have neither timeouts nor retries of their own for these
+methods: both are added here. Nothing is decided about what to call.
 """
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from reconciler.cloud.clock import Clock
 from reconciler.cloud.errors import from_operation, translate
 from reconciler.cloud.gapic import client_class, request_class
 from reconciler.cloud.limits import UNLIMITED, Quotas
+from reconciler.cloud.rest import PAGED, Rest, camel, snake, with_proto_names
 from reconciler.cloud.retry import LOCAL, Patience, over_quota, with_patience
 from reconciler.core.calls import Call
 from reconciler.core.errors import CloudError, LoraformError
@@ -32,7 +34,11 @@ PREDICTIONS = frozenset({"Predict", "RawPredict"})
 
 
 def connect(
-    target: Target, clock: Clock | None = None, patience: Patience | None = None, quotas: Quotas | None = None
+    target: Target,
+    clock: Clock | None = None,
+    patience: Patience | None = None,
+    quotas: Quotas | None = None,
+    rest: Rest | None = None,
 ) -> Vertex:
     """A connection to the target's Vertex AI. Nothing is sent before the first call; credentials are looked up then."""
     clock = clock or Clock()
@@ -41,6 +47,7 @@ def connect(
         clock,
         patience or (LOCAL if target.api_endpoint else Patience()),
         quotas or (Quotas(clock, UNLIMITED, UNLIMITED) if target.api_endpoint else Quotas(clock)),
+        rest=rest,
     )
 
 
@@ -54,6 +61,7 @@ class Vertex:
         patience: Patience,
         quotas: Quotas,
         make_client: Callable[[str, str], Any] | None = None,
+        rest: Rest | None = None,
     ) -> None:
         """`make_client(service, dedicated address or "")` gives a client other than Google's own, for simulations."""
         self.target = target
@@ -61,8 +69,8 @@ class Vertex:
         self.patience = patience
         self._quotas = quotas
         self._make_client = make_client or self._google_client
+        self._rest = None if make_client else rest or Rest(target)
         self._clients: dict[tuple[str, str], Any] = {}
-        self._session: AuthorizedSession | None = None
         self._lock = threading.Lock()
 
     def perform(self, call: Call, may_go_on: Callable[[], None] | None = None) -> Mapping[str, Json]:
@@ -74,7 +82,7 @@ class Vertex:
         a call that must not be repeated is unknown. A request that the proto types refuse is a LoraformError.
         """
         message = self._request(call)
-        send = getattr(self._client(call.service), _snake(call.method))
+        send = getattr(self._client(call.service), snake(call.method))
         try:
             answer = self._send(
                 call.method, lambda: send(message, retry=None, timeout=TIMEOUT), _doing(call), may_go_on=may_go_on
@@ -88,11 +96,25 @@ class Vertex:
     def list(self, service: str, method: str, request: Mapping[str, Json], items: str) -> Iterator[Mapping[str, Json]]:
         """All resources of a paged list method; `items` names the repeated field of its answer (`custom_jobs`)."""
         call = Call(service, method, request)
-        send = getattr(self._client(service), _snake(method))
+        rest = self._rest
+        if rest is None or method not in PAGED:
+            yield from self._list_by_client(call, items)
+            return
+        token, field = "", camel(items)
+        while True:
+            page = self._send(method, partial(rest.vertex_page, method, request, token, TIMEOUT), _doing(call))
+            for item in page.get(field, ()):
+                yield with_proto_names(item)
+            token = page.get("nextPageToken", "")
+            if not token:
+                return
+
+    def _list_by_client(self, call: Call, items: str) -> Iterator[Mapping[str, Json]]:
+        send = getattr(self._client(call.service), snake(call.method))
         message = self._request(call)
         while True:
             page = self._send(
-                method, lambda: next(iter(send(message, retry=None, timeout=TIMEOUT).pages)), _doing(call)
+                call.method, lambda: next(iter(send(message, retry=None, timeout=TIMEOUT).pages)), _doing(call)
             )
             for item in getattr(page, items):
                 yield _plain(item)
@@ -190,18 +212,7 @@ class Vertex:
 
     def session(self) -> AuthorizedSession:
         """A requests session with the target's credentials, for Google APIs beside Vertex AI."""
-        import google.auth
-        from google.auth.credentials import AnonymousCredentials
-        from google.auth.transport.requests import AuthorizedSession
-
-        with self._lock:
-            if self._session is None:
-                if self.target.api_endpoint:
-                    credentials = AnonymousCredentials()
-                else:
-                    credentials, _ = google.auth.default(scopes=["https://www.googleapis.com/auth/cloud-platform"])
-                self._session = AuthorizedSession(credentials)
-            return self._session
+        return (self._rest or Rest(self.target)).session()
 
     def _send(
         self,
@@ -285,10 +296,6 @@ def _plain(message: Any) -> Mapping[str, Json]:
         return {}
     proto = getattr(message, "operation", None) or getattr(type(message), "pb", lambda same: same)(message)
     return cast("Mapping[str, Json]", json_format.MessageToDict(proto, preserving_proto_field_name=True))
-
-
-def _snake(method: str) -> str:
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", method).lower()
 
 
 def _doing(call: Call) -> str:
