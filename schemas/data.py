@@ -31,7 +31,8 @@ class Data(Block):
     """Where the rows come from. A `gs://` URI may carry `#<generation>`: `loraform pin` writes it."""
 
     train: Annotated[str, Effect.RETRAIN] = Field(
-        min_length=1, description="A gs:// object or a file of the repository."
+        min_length=1,
+        description="A gs:// object, a file of the repository, or hf://datasets/ORG/NAME@COMMIT/FILE on a hub.",
     )
     mix: Annotated[Tuple[Mixed], Effect.RETRAIN] = Field((), description="More training rows, each with a weight.")
     eval: Annotated[str | None, Effect.EVALUATE] = Field(

@@ -17,6 +17,7 @@ from types import FrameType
 
 from images.common.base_model import is_hub_id
 from images.train.failures import Interrupted, SpecInvalid, TrainingFailed, foreseen
+from images.train.hub import on_hub
 from images.train.progress import Progress
 from images.train.storage import Storage
 from schemas.training_spec import TrainingSpec
@@ -90,7 +91,8 @@ def _prepare_environment(spec: TrainingSpec) -> None:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     named = [spec.model.base] + ([spec.model.tokenizer] if spec.model.tokenizer else [])
-    if not any(is_hub_id(name) for name in named):
+    rows = [spec.data.train, spec.data.eval or "", *(mixed.rows for mixed in spec.data.mix)]
+    if not any(is_hub_id(name) for name in named) and not any(on_hub(uri) for uri in rows):
         os.environ["HF_HUB_OFFLINE"] = "1"
 
 

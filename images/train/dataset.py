@@ -13,6 +13,7 @@ from typing import Any
 
 from images.common.row_template import BadTemplate, RowTemplate, read_template
 from images.train.failures import DataInvalid, SpecInvalid
+from images.train.hub import Hub
 from images.train.masks import IGNORED, Encoded, encode
 from images.train.progress import Progress
 from images.train.rows import Example, extra_fields, read_examples
@@ -56,16 +57,16 @@ class Rows:
         return max(len(row.input_ids) for row in (*self.train, *self.eval))
 
 
-def read_files(storage: Storage, data: DataSource) -> Raw:
+def read_files(storage: Storage, data: DataSource, hub: Hub | None = None) -> Raw:
     """Read all files. Needs no tokenizer, so a missing file is told at once."""
-    train, bad, read = read_sources(storage, data.train)
+    train, bad, read = read_sources(storage, data.train, hub)
     for mixed in data.mix:
-        records, more, read_too = read_sources(storage, mixed.rows)
+        records, more, read_too = read_sources(storage, mixed.rows, hub)
         train += [replace(record, weight=mixed.weight) for record in records]
         bad, read = [*bad, *more], [*read, *read_too]
     if data.eval is None:
         return Raw(tuple(train), (), tuple(bad), tuple(read))
-    held, more, read_too = read_sources(storage, data.eval)
+    held, more, read_too = read_sources(storage, data.eval, hub)
     return Raw(tuple(train), tuple(held), (*bad, *more), (*read, *read_too))
 
 

@@ -16,6 +16,7 @@ from images.train.base import locate, locate_tokenizer
 from images.train.dataset import Raw, prepare, read_files, sample
 from images.train.evaluation import known_metrics
 from images.train.failures import SpecInvalid
+from images.train.hub import Hub
 from images.train.lock import Lock, take, this_process
 from images.train.progress import Progress
 from images.train.settings import reading
@@ -47,7 +48,7 @@ def run(spec: TrainingSpec, folder: str | None, progress: Progress, storage: Sto
     job = env.get("CLOUD_ML_JOB_ID", "")
     with take(storage, spec.output.lock, this_process(job, spec.attempt)) as lock:
         progress.say("phase", phase="data")
-        raw = read_files(storage, spec.data)
+        raw = read_files(storage, spec.data, Hub(spec.model.token_secret, env))
         record = _train(spec, target, raw, wanted, lock, progress, storage, env, started)
         lock.check()
         records.write(storage, spec.output.record, record, expected=generation)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from images.train.failures import DataInvalid, StorageFailed
+from images.train.hub import Hub, fetch_rows, on_hub
 from images.train.storage import Storage, split_generation
 from schemas.run_record import DataRead
 
@@ -45,15 +46,19 @@ class Record:
     weight: float = 1.0
 
 
-def read_sources(storage: Storage, uri: str) -> tuple[list[Record], list[BadRow], list[DataRead]]:
+def read_sources(
+    storage: Storage, uri: str, hub: Hub | None = None
+) -> tuple[list[Record], list[BadRow], list[DataRead]]:
     """Everything in the file at `uri`, or in all files that it names with `*`, in the order of their names."""
-    if "*" not in uri:
-        records, bad, read = read_records(storage, uri)
-        return records, bad, [read]
-    found = storage.matching(uri)
-    if not found:
+    if on_hub(uri):
+        fetched = fetch_rows(uri, hub or Hub())
+        parts = [_records(one, path.read_bytes(), DataRead(uri=one, rows=0)) for one, path in fetched]
+    elif "*" in uri:
+        parts = [read_records(storage, one) for one in storage.matching(uri)]
+    else:
+        parts = [read_records(storage, uri)]
+    if not parts:
         raise StorageFailed(f"Nothing matches {uri}", "Check data.train and data.eval.")
-    parts = [read_records(storage, one) for one in found]
     return (
         [record for records, _, _ in parts for record in records],
         [row for _, bad, _ in parts for row in bad],
@@ -70,18 +75,22 @@ def read_records(storage: Storage, uri: str) -> tuple[list[Record], list[BadRow]
         if pinned is not None:
             remedy = "A bucket without object versioning keeps only the newest; restore it, or `loraform pin` again."
         raise StorageFailed(f"{uri} is not there", remedy)
-    file = address.rsplit("/", 1)[-1]
+    generation = found.generation if address.startswith("gs://") else None
+    return _records(uri, found.content, DataRead(uri=address, generation=generation, crc32c=found.crc32c, rows=0))
+
+
+def _records(uri: str, content: bytes, read: DataRead) -> tuple[list[Record], list[BadRow], DataRead]:
+    file = read.uri.rsplit("/", 1)[-1]
     records: list[Record] = []
     bad: list[BadRow] = []
-    for line, value in _values(file, found.content):
+    for line, value in _values(file, content):
         if isinstance(value, dict):
             records.append(Record(file, line, value))
         else:
             bad.append(BadRow(file, line, value))
     if not records and not bad:
         raise DataInvalid(f"{uri} has no rows", "Put at least one row into it.")
-    generation = found.generation if address.startswith("gs://") else None
-    return records, bad, DataRead(uri=address, generation=generation, crc32c=found.crc32c, rows=len(records))
+    return records, bad, read.model_copy(update={"rows": len(records)})
 
 
 def _values(file: str, content: bytes) -> Iterator[tuple[int, dict[str, Any] | str]]:

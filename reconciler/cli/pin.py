@@ -5,6 +5,7 @@ It edits the text in place and touches nothing but the pins, so comments and ord
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from reconciler.repo.manifests import Placed
     from schemas.experiment import Experiment
 
+COMMIT = re.compile(r"[0-9a-f]{40}")
 NAMES = typer.Argument(help="Only these experiments.", show_default=False, metavar="[NAME]...")
 
 
@@ -60,6 +62,7 @@ def _pins(item: Placed[Experiment], target: Callable[[], Target]) -> list[tuple[
     """(field, text before, text after) of everything in a manifest that can carry a pin."""
     from reconciler.repo.files import Files
     from reconciler.repo.inputs import is_hub_id
+    from reconciler.repo.locations import HubFile, data_location
 
     model, rows = item.value.model, item.value.data
     found = []
@@ -68,8 +71,13 @@ def _pins(item: Placed[Experiment], target: Callable[[], Target]) -> list[tuple[
         if text is not None and text.startswith("gs://"):
             uri = text.partition("#")[0]
             found.append((path, text, f"{uri}#{_generation(uri, target())}"))
+        elif text is not None and text.startswith("hf://"):
+            place = data_location(text)
+            assert isinstance(place, HubFile)
+            commit = place.revision if COMMIT.fullmatch(place.revision) else hub_commit(f"datasets/{place.name}")
+            found.append((path, text, str(replace(place, revision=commit))))
     if model.revision is None and is_hub_id(model.base, Files(find_root())):
-        found.append(("model.revision", "", hub_commit(model.base)))
+        found.append(("model.revision", "", hub_commit(f"models/{model.base}")))
     return found
 
 
@@ -87,8 +95,11 @@ def _generation(uri: str, target: Target) -> int:
     return listed[0].generation
 
 
-def hub_commit(base: str) -> str:
-    """The commit at the head of a model on the hub (HF_ENDPOINT, HF_TOKEN). Raises LoraformError."""
+def hub_commit(name: str) -> str:
+    """The commit at the head of `models/ORG/NAME` or `datasets/ORG/NAME` (HF_ENDPOINT, HF_TOKEN).
+
+    Raises LoraformError.
+    """
     import os
 
     import requests
@@ -96,16 +107,17 @@ def hub_commit(base: str) -> str:
     hub = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
     token = os.environ.get("HF_TOKEN", "")
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    remedy = "Write `revision:` with the 40-hex commit that the hub shows under Files."
+    where = "`revision:`" if name.startswith("models/") else "@ and"
+    remedy = f"Write {where} the 40-hex commit that the hub shows under Files."
     try:
-        answer = requests.get(f"{hub}/api/models/{base}", headers=headers, timeout=30)
+        answer = requests.get(f"{hub}/api/{name}", headers=headers, timeout=30)
     except requests.RequestException as error:
         raise LoraformError(f"The hub cannot be reached: {type(error).__name__}.", remedy) from error
     if answer.status_code != 200:
-        raise LoraformError(f"The hub answers {answer.status_code} for {base}.", remedy)
+        raise LoraformError(f"The hub answers {answer.status_code} for {name}.", remedy)
     commit = str(answer.json().get("sha", ""))
     if len(commit) != 40:
-        raise LoraformError(f"The hub names no commit for {base}.", remedy)
+        raise LoraformError(f"The hub names no commit for {name}.", remedy)
     return commit
 
 

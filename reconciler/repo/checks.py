@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from reconciler.repo import locations
-from reconciler.repo.locations import BadLocation, BucketObject, HubId, RepositoryPath
+from reconciler.repo.locations import BadLocation, BucketObject, HubFile, HubId, RepositoryPath
 from schemas.endpoint import Endpoint
 from schemas.experiment import Experiment
 from schemas.finding import Finding
@@ -119,6 +119,15 @@ def _data(path: FieldPath, text: str, around: Surroundings) -> Iterator[Finding]
     except BadLocation as bad:
         yield _bad(path, bad)
         return
+    if isinstance(place, HubFile) and _COMMIT.fullmatch(place.revision) is None:
+        said = f"`{place.revision}` can move" if place.revision else "it names no commit"
+        yield Finding(
+            path,
+            "unpinned",
+            f"{place} is not pinned: {said}, and so can what is trained",
+            f"Write hf://datasets/{place.name}@<40 hex digits of a commit>/...; `loraform pin` does it.",
+            warning=not around.pins,
+        )
     if isinstance(place, BucketObject) and not place.pin:
         yield Finding(
             path,

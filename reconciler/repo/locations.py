@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 _GENERATION = re.compile(r"[0-9]+|[0-9a-f]{64}")
+_HUB_FILE = re.compile(
+    r"hf://datasets/(?P<name>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(@(?P<revision>[^@/#?\s]+))?/(?P<path>[^#?\s]+)"
+)
 _HUB = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?")
 
 
@@ -37,6 +40,18 @@ class HubId:
 
 
 @dataclass(frozen=True, slots=True)
+class HubFile:
+    """`hf://datasets/ORG/NAME@REVISION/PATH`: a file, or a pattern of files, of a data set on a hub."""
+
+    name: str
+    path: str
+    revision: str = ""
+
+    def __str__(self) -> str:
+        return f"hf://datasets/{self.name}{'@' * bool(self.revision)}{self.revision}/{self.path}"
+
+
+@dataclass(frozen=True, slots=True)
 class RepositoryPath:
     """A file or folder, relative to the root of the repository, in POSIX form."""
 
@@ -47,6 +62,7 @@ class RepositoryPath:
 
 
 Location = BucketObject | HubId | RepositoryPath
+Rows = BucketObject | HubFile | RepositoryPath
 
 
 class BadLocation(ValueError):
@@ -58,8 +74,10 @@ class BadLocation(ValueError):
         self.remedy = remedy
 
 
-def data_location(text: str) -> BucketObject | RepositoryPath:
-    """Where rows are: a bucket object, else a path of the repository. BadLocation for anything else."""
+def data_location(text: str) -> Rows:
+    """Where rows are: a bucket object, a file on a hub, or a path of the repository. BadLocation for the rest."""
+    if text.startswith("hf://"):
+        return _hub_file(text)
     if "://" in text:
         return _bucket_object(text)
     return RepositoryPath(_normal(text))
@@ -104,7 +122,9 @@ def _bucket_object(text: str) -> BucketObject:
     if not uri.startswith("gs://"):
         scheme = uri.split("://", 1)[0]
         raise BadLocation(
-            "location", f"{scheme}:// cannot be read", "Use gs://BUCKET/..., or a path of the repository."
+            "location",
+            f"{scheme}:// cannot be read",
+            "Use gs://BUCKET/..., a path of the repository, or, for rows, hf://datasets/ORG/NAME@COMMIT/FILE.",
         )
     if not re.fullmatch(r"gs://[a-z0-9][a-z0-9._-]+/.+", uri):
         raise BadLocation("location", f"{uri} names no object: gs://BUCKET/NAME")
@@ -115,6 +135,17 @@ def _bucket_object(text: str) -> BucketObject:
             "`loraform pin` writes it; delete it to read whatever stands there.",
         )
     return BucketObject(uri, pin)
+
+
+def _hub_file(text: str) -> HubFile:
+    match = _HUB_FILE.fullmatch(text)
+    if match is None:
+        raise BadLocation(
+            "location",
+            f"{text} names no file of a data set: hf://datasets/ORG/NAME@COMMIT/FILE",
+            "Such as hf://datasets/acme/support@<40 hex digits>/data/train-*.parquet.",
+        )
+    return HubFile(match["name"], match["path"], match["revision"] or "")
 
 
 def _normal(text: str) -> str:

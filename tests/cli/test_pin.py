@@ -31,11 +31,11 @@ def bucket(repository: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[storag
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A model hub that knows one model."""
+    """A hub that knows one model and one data set."""
 
     class Hub(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            known = self.path == "/api/models/org/model"
+            known = self.path in ("/api/models/org/model", "/api/datasets/org/rows")
             body = json.dumps({"sha": COMMIT} if known else {}).encode()
             self.send_response(200 if known else 404)
             self.send_header("content-length", str(len(body)))
@@ -139,3 +139,18 @@ def test_a_model_that_the_hub_does_not_know_is_an_error_with_the_way_out(
 
     assert code == 1
     assert "Write `revision:`" in capsys.readouterr().err
+
+
+def test_rows_on_a_hub_get_the_commit_of_its_head(hub: None, repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(repository)
+    path = write_experiment(
+        repository,
+        "bot",
+        data={"train": "hf://datasets/org/rows/train.jsonl", "eval": f"hf://datasets/org/rows@{'1' * 40}/e.jsonl"},
+    )
+
+    code = run(["pin"])
+
+    assert code == 0
+    assert f"train: hf://datasets/org/rows@{COMMIT}/train.jsonl\n" in path.read_text()
+    assert f"eval: hf://datasets/org/rows@{'1' * 40}/e.jsonl\n" in path.read_text()

@@ -200,13 +200,14 @@ def test_pinned_objects_and_hub_ids_are_passed_as_they_stand(tmp_path: Path) -> 
     repository(tmp_path)
     named = {
         "model": {"base": "org/name", "revision": "0" * 40},
-        "data": {"train": "gs://rows/train.jsonl#17", "eval": None},
+        "data": {"train": "gs://rows/train.jsonl#17", "eval": f"hf://datasets/org/rows@{'1' * 40}/eval-*.parquet"},
     }
 
     (training, *_), diagnostics = wish(tmp_path, named)
 
     spec = spec_of(training)
-    assert (spec.model.base, spec.data.train, spec.data.eval) == ("org/name", "gs://rows/train.jsonl#17", None)
+    assert (spec.model.base, spec.data.train) == ("org/name", "gs://rows/train.jsonl#17")
+    assert spec.data.eval == f"hf://datasets/org/rows@{'1' * 40}/eval-*.parquet"
     assert training.uploads == ()
     assert diagnostics == ()
 
@@ -231,6 +232,7 @@ def test_a_missing_tiny_base_says_how_to_make_it(tmp_path: Path) -> None:
         ({"data": {"eval": "../outside.jsonl"}}, "path-outside", "leads out of the repository"),
         ({"data": {"eval": "data/link.jsonl"}}, "missing-file", "leads out of the repository"),
         ({"data": {"eval": "s3://b/rows"}}, "location", "s3:// cannot be read"),
+        ({"data": {"eval": "hf://datasets/rows/a.jsonl"}}, "location", "names no file of a data set"),
         ({"model": {"base": "./data"}}, "missing-file", "./data is no model: it has no config.json"),
         ({"model": {"base": "./nowhere"}}, "missing-file", "there is no base model at ./nowhere"),
         ({"model": {"tokenizer": "./nowhere"}}, "missing-file", "nowhere does not exist"),

@@ -16,6 +16,7 @@ import pytest
 
 from images.train.progress import Progress
 from images.train.storage import Storage
+from tests.images.train.hub_server import Hub, running_hub
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
@@ -149,3 +150,13 @@ def storage() -> Iterator[Storage]:
     yield found
     if found._client is not None:
         found._client.close()
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
+    """A hub on this machine; what is fetched from it goes into this test's folder."""
+    import huggingface_hub.constants
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub-cache"))
+    yield from running_hub()

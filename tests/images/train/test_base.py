@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,72 +17,9 @@ from images.train.failures import ModelNotFound, NotPermitted, SpecInvalid
 from images.train.progress import Progress
 from images.train.storage import Storage
 from schemas.training_spec import ModelSource
-
-REVISION = "0e9e39f249a16976918f6564b8830bc894c89659"
-FILES = {"config.json": b'{"model_type": "llama"}', "model.safetensors": b"weights", "pytorch_model.bin": b"pickle"}
+from tests.images.train.hub_server import FILES, REVISION, Hub
 
 Heard = tuple[Progress, Callable[[], list[dict[str, Any]]]]
-
-
-@dataclass
-class Hub:
-    """A hub with one model; `token` is what a reader must show, `asked` what was asked for."""
-
-    url: str = ""
-    token: str | None = None
-    asked: list[str] = field(default_factory=list)
-
-
-@pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
-    import huggingface_hub.constants
-
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub-cache"))
-    found = Hub()
-
-    class Answer(BaseHTTPRequestHandler):
-        def do_HEAD(self) -> None:
-            self.do_GET()
-
-        def do_GET(self) -> None:
-            found.asked.append(self.path)
-            if found.token is not None and self.headers.get("Authorization") != f"Bearer {found.token}":
-                self.reply(403, b"{}", {"X-Error-Code": "GatedRepo", "X-Error-Message": "Access is restricted"})
-            elif self.path.startswith(f"/api/models/acme/tiny/revision/{REVISION}"):
-                siblings = [{"rfilename": name} for name in FILES]
-                body = {"id": "acme/tiny", "sha": REVISION, "siblings": siblings, "private": False, "tags": []}
-                self.reply(200, json.dumps(body).encode(), {"Content-Type": "application/json"})
-            elif self.path.startswith(f"/api/models/acme/tiny/tree/{REVISION}"):
-                tree = [{"type": "file", "path": n, "size": len(c), "oid": c.hex()} for n, c in FILES.items()]
-                self.reply(200, json.dumps(tree).encode(), {"Content-Type": "application/json"})
-            elif self.path.startswith("/api/models/acme/tiny/"):
-                self.reply(404, b"{}", {"X-Error-Code": "RevisionNotFound"})
-            elif self.path.startswith(f"/acme/tiny/resolve/{REVISION}/"):
-                content = FILES[self.path.rsplit("/", 1)[-1]]
-                self.reply(200, content, {"ETag": f'"{content.hex()}"', "X-Repo-Commit": REVISION})
-            else:
-                self.reply(404, b"{}", {"X-Error-Code": "RepoNotFound"})
-
-        def reply(self, status: int, body: bytes, headers: dict[str, str]) -> None:
-            self.send_response(status)
-            for name, value in {**headers, "Content-Length": str(len(body))}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(body)
-
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's own name
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    found.url = f"http://127.0.0.1:{server.server_address[1]}"
-    yield found
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 @pytest.fixture
