@@ -44,6 +44,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "drift": "Show what was changed outside git.",
         "orphans": "List what is live and of no use.",
         "gc": "Remove it: shows a plan, does it with --yes.",
+        "prune": "Delete artifacts that nobody needs, and say what that costs.",
     },
     "On this machine": {
         "up": "Start the embedded Vertex AI.",

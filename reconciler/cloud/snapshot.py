@@ -213,7 +213,15 @@ def _record(listed: Listed) -> tuple[str, Record] | None:
     except (ValueError, TypeError, AttributeError):
         metrics = {}
     outputs = {key: metadata.get(key, "") for key in ("artifact_uri", "artifact_digest", "job", "experiment")}
-    return name[:SHORT], Record(name[:SHORT], outputs, metrics, metadata.get("pruned") == "true")
+    pruned = metadata.get("pruned") == "true"
+    return name[:SHORT], Record(name[:SHORT], outputs, metrics, pruned, listed.updated, _number(metadata))
+
+
+def _number(metadata: Mapping[str, str]) -> float:
+    try:
+        return float(metadata.get("train_seconds") or 0.0)
+    except ValueError:
+        return 0.0
 
 
 def _version_key(model: str) -> str:

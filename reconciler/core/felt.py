@@ -7,11 +7,11 @@ the manifest: it is what the last run of the experiment took, and at most what t
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from reconciler.core.changes import Action, Change, FieldChange, Reason
 from reconciler.core.impact import Answers, Home, Impact
-from reconciler.core.resources import Json, LiveResource, Phase, Role, Snapshot
+from reconciler.core.resources import Json, LiveResource, Phase, Record, Resource, Role, Snapshot
 
 BATCH = "training.effective_batch"
 
@@ -26,12 +26,12 @@ def impacts(changes: Iterable[Change], follow: Iterable[Change], snapshot: Snaps
     for item in snapshot.live:
         if item.address.experiment in made:
             live[item.address.experiment].append(item)
-    return tuple(_impact(name, made[name], live[name]) for name in sorted(made))
+    return tuple(_impact(name, made[name], live[name], snapshot.records) for name in sorted(made))
 
 
-def _impact(name: str, made: Sequence[Change], live: Sequence[LiveResource]) -> Impact:
+def _impact(name: str, made: Sequence[Change], live: Sequence[LiveResource], records: Mapping[str, Record]) -> Impact:
     starts = [change.after for change in made if _creates(change, Role.TRAINING) and change.after]
-    last = _last_run(live) if starts else None
+    last = (_pruned(starts[0], records) or _last_run(live)) if starts else None
     serves = [item for item in live if item.address.role is Role.DEPLOYMENT and item.phase is Phase.READY]
     deploys = [change for change in made if _creates(change, Role.DEPLOYMENT)]
     recreated = any(change.reason is Reason.RECREATED for change in made)
@@ -78,6 +78,15 @@ def _last_run(live: Iterable[LiveResource]) -> LiveResource | None:
         if item.address.role is Role.TRAINING and item.phase is Phase.READY and "run_seconds" in item.outputs
     )
     return max(ended, key=lambda item: (item.created, item.name), default=None)
+
+
+def _pruned(start: Resource, records: Mapping[str, Record]) -> LiveResource | None:
+    """The very run that starts, as it went before its artifact was pruned, where its record tells how long it took."""
+    record = records.get(start.stamp)
+    if record is None or not record.pruned or not record.seconds:
+        return None
+    took = {"run_seconds": record.seconds, "accelerators": start.accelerators}
+    return LiveResource(start.address, start.kind, "", start.stamp, Phase.READY, outputs=took)
 
 
 def _creates(change: Change, role: Role) -> bool:

@@ -220,6 +220,10 @@ class Record:
     """`artifact_uri` (gs://), `artifact_digest`, `job`, `experiment`."""
     metrics: Mapping[str, float] = field(default_factory=dict)
     pruned: bool = False
+    since: float = 0.0
+    """When it was last written, so when it was pruned, in seconds since the epoch; 0 where nobody knows."""
+    seconds: float = 0.0
+    """How long the run took; known of pruned ones, of which a plan may want to tell."""
     imagined: bool = False
     """The forecast made it up: its metrics are not known, so no gate is judged by it."""
 

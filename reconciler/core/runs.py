@@ -29,8 +29,10 @@ def _decide(resource: Resource, world: World, decided: Mapping[Address, Change])
         stuck = world.now > unclear.since + world.patience.stuck
         action, reason = (Action.HOLD, Reason.STUCK) if stuck else (Action.WAIT, Reason.IN_PROGRESS)
         return _change(resource, action, reason, unclear.phase.value, before=unclear)
-    if jobs and record is None:
-        settled = _after_end(resource, jobs, world)
+    # A pruned run that was started again is judged by what was tried since; its older job succeeded once.
+    tried = jobs if record is None else tuple(job for job in jobs if record.since and job.created > record.since)
+    if tried:
+        settled = _after_end(resource, tried, world)
         if settled is not None:
             return settled
     twins = (decided.get(address) for address in world.wanted[resource.stamp])
@@ -40,7 +42,7 @@ def _decide(resource: Resource, world: World, decided: Mapping[Address, Change])
         return replace(change, waits_on=(twin,))
     change = decide_create(resource, world, decided)
     if change.action is Action.CREATE and record is not None:
-        return replace(change, reason=Reason.PRUNED)
+        return replace(change, reason=Reason.PRUNED, before=jobs[0] if jobs else change.before)
     if change.action is Action.CREATE and jobs:
         # Perhaps of another experiment: apply must know that this one has ended, or it would take it for a new one.
         reason = Reason.RETRY if jobs[0].attempt_key == resource.attempt_key else Reason.ATTEMPT_CHANGED

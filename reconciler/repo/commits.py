@@ -13,6 +13,7 @@ from pathlib import Path
 
 from reconciler.core.errors import LoraformError
 from reconciler.core.lineage import Commit
+from reconciler.repo.git import run_git
 from reconciler.repo.revision import ask_git
 
 _FIELDS = ("%H", "%cI", "%an", "%s")
@@ -55,6 +56,12 @@ def is_shallow(root: Path) -> bool:
     return ask_git(root, "rev-parse", "--is-shallow-repository").strip() == "true"
 
 
+def subject_of(root: Path, commit: str) -> str:
+    """The first line of a commit's message; empty when the commit is not in this clone."""
+    answer = run_git(root, "show", "--no-patch", "--format=%s", "--end-of-options", commit)
+    return answer.stdout.strip() if answer.returncode == 0 else ""
+
+
 def deleted_manifest(root: Path, name: str, limit: int = 500) -> str | None:
     """The path of the manifest that last declared an experiment and was deleted since; None when there is none."""
     answer = ask_git(
@@ -67,6 +74,18 @@ def deleted_manifest(root: Path, name: str, limit: int = 500) -> str | None:
         if declares.search(ask_git(root, "show", f"{touched.commit.id}^:./{touched.path}")):
             return touched.path
     return None
+
+
+def deleted_names(root: Path, limit: int = 500) -> frozenset[str]:
+    """What the manifests that this branch deleted (its last `limit` deletions) declared, by name."""
+    answer = ask_git(
+        root, "log", *_ON_THE_WAY, "--diff-filter=D", "--name-status", "--no-renames", f"--max-count={limit}",
+        "--", "*.yaml", "*.yml",
+    )  # fmt: skip
+    prefix = ask_git(root, "rev-parse", "--show-prefix").rstrip("\n")
+    names = re.compile(r"^name:\s*[\"']?([a-z][a-z0-9-]*)[\"']?\s*(?:#.*)?$", re.MULTILINE)
+    gone = (ask_git(root, "show", f"{one.commit.id}^:./{one.path}") for one in _touched(answer, prefix))
+    return frozenset(name for text in gone for name in names.findall(text))
 
 
 def _touched(answer: str, prefix: str) -> Iterator[Touched]:

@@ -51,10 +51,14 @@ def main() -> int:
         base=spec.model.base,
         metrics={"eval_loss": 0.5},
         counts=Counts(train_rows=3),
+        commit=spec.provenance.commit,
     )
     blob = client.bucket(bucket).blob(name)
     blob.metadata = metadata_of(record)
-    blob.upload_from_string(record.model_dump_json(), if_generation_match=0)
+    # A pruned record is replaced; any other is another run's word.
+    before = client.bucket(bucket).get_blob(name)
+    pruned = before is not None and (before.metadata or {}).get("pruned") == "true"
+    blob.upload_from_string(record.model_dump_json(), if_generation_match=before.generation if pruned else 0)
     say("done", seconds=1.0, reused=False)
     return 0
 
