@@ -16,10 +16,18 @@ Metric = Annotated[str, Field(pattern=METRIC)]
 
 
 class GateRule(Block):
-    """One bound. With `confidence`, a relative bound must hold with that probability (paired bootstrap)."""
+    """One bound. With `confidence` it must hold with that probability, by a bootstrap over the evaluation rows."""
 
     expr: str
-    confidence: float | None = Field(None, gt=0.5, lt=1)
+    confidence: float | None = Field(None, gt=0.5, lt=1, description="A probability, such as 0.95.")
+
+    @property
+    def expression(self) -> gate.Expression:
+        """What `expr` says. ValueError where it says nothing, which no manifest that was read has."""
+        found = gate.parse(self.expr)
+        if found is None:
+            raise ValueError(f"{self.expr!r} is no gate")
+        return found
 
 
 def _rule(value: Any) -> Any:
@@ -41,14 +49,11 @@ Rule = Annotated[GateRule, BeforeValidator(_rule, json_schema_input_type=str | G
 class Evaluation(Block):
     """Scores and bounds."""
 
-    metrics: Annotated[Tuple[Metric], Effect.EVALUATE] = Field((), description="exact_match, rouge_l, ...")
+    metrics: Annotated[Tuple[Metric], Effect.EVALUATE] = Field(
+        (), description=f"Scores of answers: {', '.join(gate.SCORED)}."
+    )
     gate: Annotated[Tuple[Rule], BeforeValidator(listed, json_schema_input_type=Rule | list[Rule]), Effect.EVALUATE] = (
         Field((), description="Bounds that must all hold: eval_loss <= 1.2, rouge_l >= champion - 0.01")
     )
     max_samples: Annotated[Positive | None, Effect.EVALUATE] = Field(None, description="Score at most so many rows.")
     machine: Annotated[Machine | None, Effect.RUN] = Field(None, description="A machine of its own.")
-
-    @property
-    def expressions(self) -> tuple[str, ...]:
-        """The texts of the gate."""
-        return tuple(rule.expr for rule in self.gate)

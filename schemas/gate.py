@@ -1,6 +1,6 @@
 """The gate grammar: `METRIC OP NUMBER`, or `METRIC OP champion`, with `+ NUMBER` or `- NUMBER` after it.
 
-It says what an expression is; judging a model by one is the planner's.
+It says what an expression is, and which metrics there are to be named; judging a model is the planner's.
 """
 
 from __future__ import annotations
@@ -15,6 +15,12 @@ _GATE = re.compile(
 )
 ALWAYS = ("eval_loss", "eval_mean_token_accuracy", "train_loss", "perplexity")
 """Metrics that every run with `data.eval` has, beside those that the manifest names."""
+SCORED = ("exact_match", "rouge_l")
+"""Metrics that a manifest may name: the tuned model answers the evaluation rows, and each answer gets a score."""
+STOPPED = "stopped"
+"""The share of the answers that ended by themselves, beside any of `SCORED`."""
+PER_ROW = (*SCORED, STOPPED)
+"""Metrics with a score per row, so that a confidence can be asked for."""
 
 
 class Expression(NamedTuple):

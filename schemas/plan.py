@@ -54,6 +54,32 @@ class Failure(_Part):
     evidence: str = Field(description="The line of the log that tells most; empty where none was read.")
 
 
+class Bound(_Part):
+    """What one bound of a gate said; numbers are null where they do not apply."""
+
+    expr: str
+    passed: bool
+    words: str
+    value: float | None
+    limit: float | None = Field(description="The value that was needed.")
+    champion: float | None = Field(description="The champion's value of the metric.")
+    certainty: float | None = Field(description="The probability that the bound holds, where a confidence was asked.")
+    half_width: float | None
+    warning: str | None
+
+
+class Verdict(_Part):
+    """What a gate said about the metrics of a run."""
+
+    passed: bool
+    words: str
+    champion: str | None = Field(description="The run that it was compared with, by identity; null for none.")
+    eval_digest: str | None
+    eval_rows: int
+    kept: bool = Field(description="It was said before, and is not said again.")
+    bounds: tuple[Bound, ...] = Field(description="Empty for a verdict that was kept.")
+
+
 class Change(_Part):
     """One decision about one address."""
 
@@ -69,6 +95,7 @@ class Change(_Part):
     fields: tuple[FieldChange, ...]
     waits_on: tuple[str, ...] = Field(description="Addresses, as support-bot/training.")
     failure: Failure | None = Field(description="The failure that this decision is about.")
+    verdict: Verdict | None = Field(description="Of a gated model or deployment: what its gate says, or said.")
 
 
 class LastRun(_Part):

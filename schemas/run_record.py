@@ -51,6 +51,10 @@ class RunRecord(_Lenient):
     base: str
     revision: str | None = None
     metrics: dict[str, float] = Field(default_factory=dict)
+    eval_digest: str = Field(
+        "",
+        description="sha256 over the rows that the metrics were measured on, in their order.",
+    )
     data: tuple[DataRead, ...] = ()
     counts: Counts
     versions: dict[str, str] = Field(default_factory=dict)
@@ -72,5 +76,7 @@ def metadata_of(record: RunRecord) -> dict[str, str]:
         "artifact_uri": record.artifact_uri,
         "artifact_digest": record.artifact_digest,
         "metrics": json.dumps(record.metrics, sort_keys=True),
+        "eval_digest": record.eval_digest,
+        "eval_rows": str(record.counts.eval_rows),
         "pruned": "true" if record.pruned else "false",
     }

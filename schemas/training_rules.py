@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from difflib import get_close_matches
 from typing import NamedTuple
 
@@ -202,7 +202,20 @@ _BOUNDS: dict[str, _Bound] = {
 
 def evaluation(it: Experiment) -> Iterator[Finding]:
     """Gates name metrics that are measured, on rows that there are."""
-    known = [*gate.ALWAYS, *it.evaluation.metrics]
+    named = it.evaluation.metrics
+    known = [*gate.ALWAYS, *named, *((gate.STOPPED,) if set(named) & set(gate.SCORED) else ())]
+    measurable = (*gate.SCORED, *gate.ALWAYS)
+    unknown = set(named) - set(measurable)
+    meant = [name for name in known if name not in unknown]
+    for index, name in enumerate(named):
+        if name in unknown:
+            yield Finding(
+                ("evaluation", "metrics", index),
+                "metric",
+                f"nothing measures `{name}`",
+                f"{_meant(name, measurable)}There are {', '.join(gate.SCORED)}; "
+                f"always measured are {', '.join(gate.ALWAYS)}.",
+            )
     if not it.data.judged:
         for key in ("metrics", "gate"):
             if getattr(it.evaluation, key):
@@ -214,14 +227,32 @@ def evaluation(it: Experiment) -> Iterator[Finding]:
                     absent=("data", "eval"),
                 )
     for index, rule in enumerate(it.evaluation.gate):
-        parsed = gate.parse(rule.expr)
-        if parsed is not None and parsed.metric not in known:
-            near = get_close_matches(parsed.metric, known, 1, 0.6)
-            hint = f"Did you mean `{near[0]}`? " if near else ""
+        bound = rule.expression
+        if bound.metric not in known:
             yield Finding(
                 ("evaluation", "gate", index),
                 "gate-metric",
-                f"nothing measures `{parsed.metric}`",
-                f"{hint}Add it to `evaluation.metrics`; always there are {', '.join(gate.ALWAYS)}.",
+                f"nothing measures `{bound.metric}`",
+                f"{_meant(bound.metric, meant)}Add it to `evaluation.metrics` ({', '.join(gate.SCORED)}); "
+                f"always there are {', '.join(gate.ALWAYS)}.",
                 absent=("evaluation", "metrics"),
             )
+        elif rule.confidence is not None and bound.metric not in gate.PER_ROW:
+            yield Finding(
+                ("evaluation", "gate", index, "confidence"),
+                "gate-confidence",
+                f"`{bound.metric}` is one number for all rows: there is nothing to draw samples from",
+                f"Delete `confidence`, or bound one of {', '.join(gate.PER_ROW)}.",
+            )
+        elif rule.confidence is not None and bound.operator == "==":
+            yield Finding(
+                ("evaluation", "gate", index, "confidence"),
+                "gate-confidence",
+                "no mean of samples is equal to a number with any probability",
+                "Write >= or <=, or delete `confidence`.",
+            )
+
+
+def _meant(name: str, known: Collection[str]) -> str:
+    near = get_close_matches(name, known, 1, 0.6)
+    return f"Did you mean `{near[0]}`? " if near else ""

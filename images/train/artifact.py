@@ -1,4 +1,4 @@
-"""The artifact: a folder with the adapter (or the full model), tokenizer, template, stop tokens, metrics and a card.
+"""The artifact: a folder with the adapter (or the full model), tokenizer, template, stop tokens, scores and a card.
 
 Nothing in it is a pickle, and everything in it is the same for the same result: the configs are canonical JSON. The
 digest covers the tensors and the canonical config.
@@ -14,6 +14,7 @@ from typing import Any
 
 from images.common.row_template import FILE as ROW_TEMPLATE
 from images.train.evaluation import Prediction
+from schemas.row_scores import RowScores
 from schemas.training_spec import TrainingSpec
 
 ADAPTER, MODEL = "adapter_config.json", "config.json"
@@ -27,6 +28,7 @@ def write_artifact(
     stops: Sequence[int],
     metrics: Mapping[str, float],
     predictions: Sequence[Prediction],
+    scores: RowScores | None = None,
 ) -> str:
     """Write everything below `folder` and return the digest."""
     import contextlib
@@ -61,6 +63,8 @@ def write_artifact(
     if predictions:
         lines = (json.dumps(_line(p), ensure_ascii=False, sort_keys=True) + "\n" for p in predictions)
         (folder / "predictions.jsonl").write_text("".join(lines), encoding="utf-8")
+    if scores is not None:
+        (folder / "scores.json").write_text(scores.model_dump_json() + "\n", encoding="utf-8")
     digest = digest_of(folder)
     (folder / "README.md").write_text(_card(spec, metrics, digest), encoding="utf-8")
     for file in folder.rglob("*"):

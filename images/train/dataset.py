@@ -16,7 +16,7 @@ from images.train.failures import DataInvalid, SpecInvalid
 from images.train.hub import Hub
 from images.train.masks import IGNORED, Encoded, encode
 from images.train.progress import Progress
-from images.train.rows import Example, extra_fields, read_examples
+from images.train.rows import Example, extra_fields, read_examples, rows_digest
 from images.train.selection import Pair, deduplicated, drawn, held_back, shared, weighted
 from images.train.settings import Reading
 from images.train.sources import BadRow, Record, read_sources
@@ -43,6 +43,8 @@ class Rows:
 
     train: tuple[Encoded, ...]
     eval: tuple[Encoded, ...]
+    eval_digest: str = ""
+    """Of what the rows of `eval` say, before any tokenizer: two runs with the same one were measured on the same."""
     left_out: dict[str, int] = field(default_factory=dict)
     """Rows that are not used, by reason: bad, long, cut, duplicate, capped."""
 
@@ -122,7 +124,8 @@ def prepare(raw: Raw, data: DataSource, tokenizer: Any, stops: Sequence[int], ho
             f"{count} of {len(held)} eval rows stand in the training rows too (the first: {_place(other)} is "
             f"{_place(one)}): what is measured on them says little about new questions"
         )
-    return Rows(tuple(row for _, row in train), tuple(row for _, row in held), dict(left_out))
+    digest = rows_digest(example for example, _ in held)
+    return Rows(tuple(row for _, row in train), tuple(row for _, row in held), digest, dict(left_out))
 
 
 def row_template(data: DataSource) -> RowTemplate | None:

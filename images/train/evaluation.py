@@ -12,10 +12,12 @@ from typing import Any
 
 from images.train.failures import SpecInvalid
 from images.train.masks import Encoded
+from schemas.gate import ALWAYS, STOPPED
+from schemas.row_scores import RowScores
 
 BATCH = 64
-LOSSES = ("train_loss", "eval_loss", "eval_mean_token_accuracy")
-"""Metrics that every run has, without generation."""
+DIGITS = 6
+"""Decimal places of a metric and of a row's score."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,16 +28,18 @@ class Prediction:
     expected: str
     answer: str
     stopped: bool
+    row: int = 0
+    """Which evaluation row it answers, from 0."""
 
 
 def known_metrics(names: Sequence[str], eval_rows: bool, form: str) -> tuple[str, ...]:
     """Those of `names` that need generation; raises `SpecInvalid` for one that nobody can compute."""
-    wanted = tuple(name for name in names if name not in LOSSES)
+    wanted = tuple(name for name in names if name not in ALWAYS)
     for name in wanted:
         if name not in _SCORES:
             raise SpecInvalid(
                 f"evaluation metric {name!r} is not known",
-                f"It can be one of {', '.join(sorted([*LOSSES, *_SCORES]))}.",
+                f"It can be one of {', '.join(sorted([*ALWAYS, *_SCORES]))}.",
             )
     if wanted and not eval_rows:
         raise SpecInvalid(
@@ -84,15 +88,28 @@ def predict(
                 expected=rows[index].answer,
                 answer=tokenizer.decode(tokens[:end], skip_special_tokens=True),
                 stopped=end is not None,
+                row=index,
             )
     return [answers[index] for index in asked]
 
 
-def score(predictions: Sequence[Prediction], metrics: Sequence[str]) -> dict[str, float]:
-    """Each of `metrics` as the mean over `predictions`, beside `stopped`, the share that ended by themselves."""
-    names: Mapping[str, Callable[[Sequence[Prediction]], list[float]]] = _SCORES
-    scores = {name: _mean(names[name](predictions)) for name in metrics}
-    return {**scores, "stopped": _mean([float(p.stopped) for p in predictions])}
+def score(predictions: Sequence[Prediction], metrics: Sequence[str], digest: str) -> RowScores:
+    """Each of `metrics` for each of `predictions`, beside `stopped`: 1 for an answer that ended by itself.
+
+    `digest` is that of the evaluation rows (`rows_digest`).
+    """
+    scores = {name: _SCORES[name](predictions) for name in metrics}
+    scores[STOPPED] = [float(p.stopped) for p in predictions]
+    return RowScores(
+        eval_digest=digest,
+        rows=tuple(p.row for p in predictions),
+        metrics={name: tuple(round(value, DIGITS) for value in values) for name, values in scores.items()},
+    )
+
+
+def means(scores: RowScores) -> dict[str, float]:
+    """Each metric as the mean over the rows."""
+    return {name: _mean(values) for name, values in scores.metrics.items()}
 
 
 def _exact_match(predictions: Sequence[Prediction]) -> list[float]:

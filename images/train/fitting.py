@@ -17,6 +17,8 @@ from images.train.masks import IGNORED, Encoded
 from images.train.progress import Progress
 
 FEW_STEPS = 100
+LARGEST_LOSS = 700.0
+"""The perplexity of a larger one is beyond a float, and of no use to anybody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,8 @@ def fit(
     for name, value in metrics.items():
         if not math.isfinite(value):
             raise _diverged(name)
+    if "eval_loss" in metrics:
+        metrics["perplexity"] = math.exp(min(metrics["eval_loss"], LARGEST_LOSS))
     return Fitted(trainer, metrics, steps, batch, seconds)
 
 

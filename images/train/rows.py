@@ -6,9 +6,11 @@ Knows nothing of tokens (`masks.py`).
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from images.common.row_template import BadRecord, RowTemplate
@@ -78,6 +80,16 @@ def read_examples(
         else:
             examples.append(Example(record.file, record.line, body, record.weight))
     return examples, bad
+
+
+def rows_digest(examples: Iterable[Example]) -> str:
+    """sha256 over what the rows say, in their order, wherever they stand; empty for no rows."""
+    digest, count = hashlib.sha256(), 0
+    for example in examples:
+        line = json.dumps(asdict(example.body), sort_keys=True, ensure_ascii=False, default=str)
+        digest.update(line.encode("utf-8", "surrogatepass") + b"\n")
+        count += 1
+    return digest.hexdigest() if count else ""
 
 
 def extra_fields(records: Sequence[Record], form: str, text_field: str = "text") -> dict[str, int]:

@@ -75,7 +75,7 @@ def _train(
 ) -> RunRecord:
     base = locate(spec.model, storage, progress, env)
     from images.train.artifact import write_artifact
-    from images.train.evaluation import predict, score
+    from images.train.evaluation import DIGITS, means, predict, score
     from images.train.fitting import expected_steps, fit
     from images.train.loading import load_model, load_tokenizer, stop_ids
     from images.train.settings import look_at_hardware, lora_config, quantization_config, sft_config
@@ -107,21 +107,22 @@ def _train(
         model = load_model(base, spec.model, hardware, quantization, full=spec.method == "full")
         fitted = fit(model, tokenizer, rows, config, adapter, progress, lock.check)
         metrics = dict(fitted.metrics)
-        predictions = []
+        predictions, scores = [], None
         if wanted:
             progress.say("phase", phase="evaluation")
             limit = spec.generation.get("max_tokens")
             predictions = predict(fitted.trainer.model, tokenizer, rows.eval, stops, limit)
             if not predictions:
                 raise SpecInvalid("no eval row has a prompt that can be asked", "Drop evaluation.metrics.")
-            metrics |= score(predictions, wanted)
-        metrics = {name: round(value, 6) for name, value in metrics.items() if math.isfinite(value)}
+            scores = score(predictions, wanted, rows.eval_digest)
+            metrics |= means(scores)
+        metrics = {name: round(value, DIGITS) for name, value in metrics.items() if math.isfinite(value)}
         progress.say("metrics", **metrics)
         progress.say("phase", phase="artifact")
         lock.check()
         out = Path(scratch) / "artifact"
         out.mkdir()
-        digest = write_artifact(out, fitted.trainer.model, tokenizer, spec, stops, metrics, predictions)
+        digest = write_artifact(out, fitted.trainer.model, tokenizer, spec, stops, metrics, predictions, scores)
         storage.upload_folder(out, target)
     return RunRecord(
         fleet=spec.fleet,
@@ -135,6 +136,7 @@ def _train(
         base=spec.model.base,
         revision=spec.model.revision,
         metrics=metrics,
+        eval_digest=rows.eval_digest,
         data=raw.read,
         counts=Counts(
             train_rows=len(rows.train),

@@ -34,7 +34,9 @@ from reconciler.core.resources import (
     Value,
 )
 from reconciler.core.rollout import STEPPED
+from reconciler.core.verdict import Bound
 from schemas.effects import Effect
+from schemas.evaluation import GateRule
 from schemas.primitives import seconds
 from schemas.serving import Rollout as RolloutBlock
 from schemas.serving import Serving
@@ -63,7 +65,7 @@ def desired(subject: Subject, serving: Serving, model: Resource, endpoint: Resou
         ),
     }
     settings = {f"serving.{key}": Declared(value, str(Effect.IN_PLACE)) for key, value in replicas.items()}
-    gate = Gate(experiment.evaluation.expressions, training.address) if experiment.evaluation.gate else None
+    bounds = tuple(map(_bound, experiment.evaluation.gate))
     return Resource(
         address=subject.address(Role.DEPLOYMENT),
         kind=NAME,
@@ -76,11 +78,16 @@ def desired(subject: Subject, serving: Serving, model: Resource, endpoint: Resou
         collides=True,
         born={"traffic": 0},
         accelerators=serving.machine.accelerator_count * least,
-        gate=gate,
+        gate=Gate(bounds, training.address) if bounds else None,
         rollout=_rollout(serving.rollout),
         protect=experiment.protect or serving.protect,
         source=subject.source,
     )
+
+
+def _bound(rule: GateRule) -> Bound:
+    read = rule.expression
+    return Bound(rule.expr, read.metric, read.operator, read.bound, read.relative, rule.confidence)
 
 
 def _rollout(block: RolloutBlock) -> Rollout | None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from reconciler.backends import labels
 from reconciler.backends.registry import KINDS
-from reconciler.cloud import claims, served
+from reconciler.cloud import claims, served, verdicts
 from reconciler.cloud.create import Step, create
 from reconciler.cloud.errors import LostAnswer
 from reconciler.cloud.lease import Lease
@@ -157,6 +157,10 @@ def _moved(error: LoraformError, change: Change) -> bool:
 def _perform(this: _Pass, change: Change) -> Step:
     site, kind = this.site, KINDS[change.kind]
     scene = _scene_of(this, change)
+    # What a gate said is kept before anything shows it: after a crash in between nobody judges again.
+    new = change.verdict if change.verdict and not change.verdict.kept else None
+    if new and not verdicts.keep(site.storage, site.target, new):
+        return Step(Outcome.WAITING, "its gate was judged by somebody else just now: the next pass reads what it said")
     if change.action is Action.CREATE and change.after:
         calls = kind.create(change, scene)
         upload_all(site.storage, site.target, site.root, change.after.uploads, this.uploaded, this.may_go_on)

@@ -16,7 +16,7 @@ from typing import TypeVar
 from reconciler.backends import deployment, labels, payloads
 from reconciler.backends.deploys import from_operations
 from reconciler.backends.registry import KINDS
-from reconciler.cloud import claims
+from reconciler.cloud import claims, verdicts
 from reconciler.cloud.site import EIGHT, Workers
 from reconciler.cloud.storage import Listed, Storage
 from reconciler.cloud.vertex import Vertex
@@ -57,6 +57,8 @@ def take_snapshot(
         listed = [pool.submit(_list_kind, vertex, target, *row) for row in LISTS]
         run_listing = pool.submit(storage.list, _prefix(target, "runs"))
         claim_listing = pool.submit(storage.list, claims.folder_of(target))
+        gated = any(resource.gate for resource in wanted.values())
+        verdict_listing = pool.submit(storage.list, verdicts.folder_of(target)) if gated else None
         live = list(adopted((item for future in listed for item in future.result()), moves))
         claim_objects = claim_listing.result()
         known = adopted_claims(claims.claims_in(claim_objects), moves)
@@ -64,7 +66,9 @@ def take_snapshot(
         live += _deploys(vertex, live, wanted, known, claim_objects, pool)
         live = _with_declared(storage, live, wanted, claim_objects, pool)
         records = dict(filter(None, map(_record, run_listing.result())))
-    return Snapshot(deployment.linked(tuple(live)), records, known)
+        said = verdicts.verdicts_in(verdict_listing.result()) if verdict_listing else {}
+        seen = Snapshot(deployment.linked(tuple(live)), records, known, said)
+        return verdicts.with_scores(storage, target, seen, wanted.values(), pool)
 
 
 def fleet_filter(fleet: str) -> str:
@@ -213,8 +217,17 @@ def _record(listed: Listed) -> tuple[str, Record] | None:
     except (ValueError, TypeError, AttributeError):
         metrics = {}
     outputs = {key: metadata.get(key, "") for key in ("artifact_uri", "artifact_digest", "job", "experiment")}
-    pruned = metadata.get("pruned") == "true"
-    return name[:SHORT], Record(name[:SHORT], outputs, metrics, pruned, listed.updated, _number(metadata))
+    rows = metadata.get("eval_rows", "")
+    return name[:SHORT], Record(
+        name[:SHORT],
+        outputs,
+        metrics,
+        eval_digest=metadata.get("eval_digest", ""),
+        eval_rows=int(rows) if rows.isdecimal() else 0,
+        pruned=metadata.get("pruned") == "true",
+        since=listed.updated,
+        seconds=_number(metadata),
+    )
 
 
 def _number(metadata: Mapping[str, str]) -> float:

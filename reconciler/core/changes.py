@@ -11,6 +11,7 @@ from reconciler.core.errors import Diagnostic
 from reconciler.core.identity import canonical
 from reconciler.core.impact import Impact
 from reconciler.core.resources import Address, Failure, Json, LiveResource, Resource
+from reconciler.core.verdict import Verdict
 
 
 class Action(StrEnum):
@@ -53,6 +54,7 @@ class Reason(StrEnum):
     FAILED = "failed"
     ARTIFACT_MISSING = "artifact missing"
     GATE = "gate"
+    JUDGED = "judged"
     STEP_HELD = "step held"
     RECREATED = "recreated"
     EXCLUSIVE = "cannot stand beside the old one"
@@ -96,6 +98,8 @@ class Change:
     """Further versions whose labels an update writes anew with those of `before`."""
     stamps: Mapping[str, str] = field(default_factory=dict)
     """Labels that record a verdict with the object that this change writes."""
+    verdict: Verdict | None = None
+    """Of a model: what its gate says, to be kept before anything else is written. Of a deployment: what let it pass."""
 
     @property
     def failure(self) -> Failure | None:

@@ -11,11 +11,12 @@ from datetime import UTC, datetime
 
 from reconciler.core.changes import Action, Change, FieldChange, Reason
 from reconciler.core.diff import declared_changes, setting_changes
-from reconciler.core.gates import gate_stamp, judge
 from reconciler.core.identity import canonical
+from reconciler.core.judging import due_verdict, judgeable, kept_verdict
 from reconciler.core.moves import NAME
 from reconciler.core.resources import Address, Json, LiveResource, Phase, Resource
 from reconciler.core.rollout import due, makes_room, stamps_of, waits_until
+from reconciler.core.verdict import GATE, Verdict
 from reconciler.core.world import World
 
 
@@ -65,6 +66,9 @@ def compare(resource: Resource, live: LiveResource, world: World) -> Change:
     fields = setting_changes(wanted, live)
     if former := [item for item in (live, *world.others(resource)) if item.adopted_from]:
         return _adopt(wanted, live, former, fields, world)
+    verdict = due_verdict(resource, world)
+    if verdict and live.outputs.get("gate") != verdict.label:
+        return judged(resource, live, verdict, fields)
     if not fields and wanted is resource:
         return _change(resource, Action.NOOP, Reason.IN_SYNC, before=live)
     if not fields:
@@ -93,6 +97,14 @@ def _why(live: LiveResource, fields: tuple[FieldChange, ...]) -> Reason:
         item.path in live.declared and canonical(live.declared[item.path]) != canonical(item.before) for item in fields
     )
     return Reason.DRIFTED if drifted else Reason.SETTINGS_CHANGED
+
+
+def judged(resource: Resource, live: LiveResource, verdict: Verdict, fields: tuple[FieldChange, ...]) -> Change:
+    """A registered model gets its verdict as a label, with whatever else of it differs."""
+    before = str(live.outputs.get("gate") or "").partition("-")[0] or None
+    label = FieldChange("gate", before, "passed" if verdict.passed else "failed", "label")
+    change = _change(resource, Action.UPDATE, Reason.JUDGED, before=live)
+    return replace(change, fields=(*fields, label), stamps={GATE: verdict.label}, verdict=verdict)
 
 
 def after_failure(resource: Resource, live: LiveResource, tries: int, world: World) -> Change | None:
@@ -124,22 +136,29 @@ def decide_create(resource: Resource, world: World, decided: Mapping[Address, Ch
             f"{others[0].name} holds the name: destroy it first",
             before=others[0],
         )
-    held = hold_by_name(resource, world) or hold_by_prerequisite(resource, world, decided)
+    verdict = verdict_on(resource, world, decided)
+    needed = prerequisites(resource, verdict)
+    held = (
+        hold_by_name(resource, world)
+        or hold_by_prerequisite(resource, needed, world, decided)
+        or hold_by_gate(resource, verdict)
+    )
     if held is not None:
         return held
-    pending = [address for address in resource.depends_on if _unfinished(decided[address])]
+    pending = [address for address in needed if _unfinished(decided[address])]
+    if not pending and resource.gate and verdict is None and judgeable(resource.gate, world):
+        pending = list(resource.depends_on)  # the model gets its verdict first
     if pending:
         return replace(_change(resource, Action.WAIT, Reason.PREREQUISITE), waits_on=tuple(pending))
-    gated = hold_by_gate(resource, world)
-    if gated is not None:
-        return gated
     claimed = wait_for_claim(resource, world)
     if claimed is not None:
         return claimed
-    return create(resource, world, others)
+    return create(resource, world, others, verdict)
 
 
-def create(resource: Resource, world: World, others: tuple[LiveResource, ...]) -> Change:
+def create(
+    resource: Resource, world: World, others: tuple[LiveResource, ...], verdict: Verdict | None = None
+) -> Change:
     """Create it, and say why: absent, another identity, another attempt, or once more after a passing failure."""
     ended = next(iter(world.same(resource)), None)
     predecessor = next(iter(world.others(resource)), None)
@@ -148,11 +167,13 @@ def create(resource: Resource, world: World, others: tuple[LiveResource, ...]) -
     else:
         reason = Reason.IDENTITY_CHANGED if predecessor else Reason.ABSENT
     declared = predecessor.declared if predecessor else {}
+    due = due_verdict(resource, world)
     return replace(
         _change(resource, Action.CREATE, reason, before=ended or predecessor),
         replaces=others,
         fields=declared_changes(resource, declared) if declared else (),
-        stamps=verdict_stamps(resource, world),
+        stamps={GATE: due.label} if due else {},
+        verdict=due or verdict,
     )
 
 
@@ -180,9 +201,17 @@ def hold_by_name(resource: Resource, world: World) -> Change | None:
     )
 
 
-def hold_by_prerequisite(resource: Resource, world: World, decided: Mapping[Address, Change]) -> Change | None:
+def prerequisites(resource: Resource, verdict: Verdict | None) -> tuple[Address, ...]:
+    """What must be there first: for what a gate has not judged yet also the run whose metrics it judges."""
+    unjudged = (resource.gate.metrics_of,) if resource.gate and verdict is None else ()
+    return (*unjudged, *resource.depends_on)
+
+
+def hold_by_prerequisite(
+    resource: Resource, needed: tuple[Address, ...], world: World, decided: Mapping[Address, Change]
+) -> Change | None:
     """A held or suspended prerequisite holds what needs it, and so on up the chain."""
-    for address in resource.depends_on:
+    for address in needed:
         if decided[address].action is Action.HOLD:
             change = _change(resource, Action.HOLD, Reason.PREREQUISITE, f"{address.role} is held")
             return replace(change, waits_on=(address,))
@@ -191,43 +220,19 @@ def hold_by_prerequisite(resource: Resource, world: World, decided: Mapping[Addr
     return None
 
 
-def hold_by_gate(resource: Resource, world: World) -> Change | None:
-    """A deployment whose model's metrics are below the gate is held; a verdict once recorded is not judged again."""
+def hold_by_gate(resource: Resource, verdict: Verdict | None) -> Change | None:
+    """A deployment whose model did not pass its gate is held; one that nobody could judge yet is not."""
+    if verdict is None or verdict.passed:
+        return None
+    return replace(_change(resource, Action.HOLD, Reason.GATE, verdict.words), verdict=verdict)
+
+
+def verdict_on(resource: Resource, world: World, decided: Mapping[Address, Change]) -> Verdict | None:
+    """What the gate of a deployment said: kept from before, or said in this very pass about its model."""
     if resource.gate is None:
         return None
-    passed, words = gate_verdict(resource, world)
-    return None if passed else _change(resource, Action.HOLD, Reason.GATE, words)
-
-
-def gate_verdict(resource: Resource, world: World) -> tuple[bool, str]:
-    """(passed, why). A verdict recorded with the model wins; else the metrics of the run record are judged."""
-    gate = resource.gate
-    record = world.records.get(world.desired[gate.metrics_of].stamp) if gate else None
-    if gate is None or record is None or record.imagined:
-        return True, "not judged yet"
-    verdict = judge(gate.expressions, record.metrics, champion_metrics(resource, world))
-    recorded = {live.outputs.get("gate") for address in resource.depends_on for live in _ready(address, world)}
-    for passed in (True, False):
-        if gate_stamp(gate.expressions, passed=passed) in recorded:
-            return passed, "; ".join(verdict.lines)
-    return verdict.passed, "; ".join(verdict.lines)
-
-
-def champion_metrics(resource: Resource, world: World) -> Mapping[str, float] | None:
-    """The metrics of the identity that has the most traffic now, other than the candidate; None if there is none."""
-    serving = [live for live in world.others(resource) if live.phase is Phase.READY and not live.history]
-    champion = max(serving, key=_share, default=None)
-    record = world.records.get(str(champion.outputs.get("trained_by", ""))) if champion else None
-    return record.metrics if record else None
-
-
-def verdict_stamps(resource: Resource, world: World) -> Mapping[str, str]:
-    """The label that keeps the gate's verdict with the model version, when `resource` is a gated model."""
-    gated = world.gated.get(resource.address)
-    if gated is None or gated.gate is None or gated.gate.metrics_of not in resource.depends_on:
-        return {}
-    passed, _ = gate_verdict(gated, world)
-    return {"loraform-gate": gate_stamp(gated.gate.expressions, passed=passed)}
+    said = (decided[address].verdict for address in resource.depends_on)
+    return next((verdict for verdict in said if verdict), None) or kept_verdict(resource, resource.gate, world)
 
 
 def wait_for_claim(resource: Resource, world: World) -> Change | None:
@@ -258,16 +263,9 @@ def _deleted(resource: Resource, live: LiveResource, reason: Reason) -> Change:
 
 
 def _unfinished(change: Change) -> bool:
-    return change.action not in (Action.NOOP, Action.UPDATE)
-
-
-def _ready(address: Address, world: World) -> tuple[LiveResource, ...]:
-    live = world.ready(world.desired[address])
-    return (live,) if live else ()
-
-
-def _share(live: LiveResource) -> float:
-    return _number(live.spec.get("traffic"))
+    """A verdict must be kept before anything is done on the strength of it."""
+    new = change.verdict is not None and not change.verdict.kept
+    return new or change.action not in (Action.NOOP, Action.UPDATE)
 
 
 def _number(value: Json) -> float:

@@ -47,23 +47,29 @@ def imagine(world: World, changes: Iterable[Change]) -> World:
     """The world a day later: the changes are done, what was in progress has ended well, claims have lapsed."""
     now = world.now + _DAY
     live = {item.name: _settled(item, world) for items in world.live.values() for item in items}
-    records = dict(world.records)
+    records, verdicts = dict(world.records), dict(world.verdicts)
     for job in (item for items in world.runs.values() for item in items if item.phase in _UNDER_WAY):
         _finish(records, job.stamp)
     for change in changes:
+        if change.verdict and change.action.mutates:
+            verdicts[change.verdict.key] = replace(change.verdict, kept=True)
         if change.action is Action.CREATE and change.after and change.after.once:
             _finish(records, change.after.stamp)
         elif change.action is Action.CREATE and change.after:
             born = _born(change.after, now)
+            if change.verdict:
+                born = replace(born, outputs={"gate": change.verdict.label})
             live[born.name] = born
         elif change.action is Action.UPDATE and change.after and change.before:
-            spec = {**change.before.spec, **change.after.spec}
-            live[change.before.name] = replace(change.before, spec=spec, adopted_from="")
+            spec, outputs = {**change.before.spec, **change.after.spec}, change.before.outputs
+            if change.verdict:
+                outputs = {**outputs, "gate": change.verdict.label}
+            live[change.before.name] = replace(change.before, spec=spec, outputs=outputs, adopted_from="")
             live |= {item.name: replace(item, adopted_from="") for item in change.along}
         elif change.action in (Action.DELETE, Action.CANCEL) and change.before:
             live.pop(change.before.name, None)
     left = tuple(item for item in live.values() if item is not None)
-    return world_of(world.desired.values(), Snapshot(left, records, {}), now, world.patience)
+    return world_of(world.desired.values(), Snapshot(left, records, {}, verdicts), now, world.patience)
 
 
 def _finish(records: dict[str, Record], stamp: str) -> None:

@@ -1,13 +1,18 @@
-"""May a trained model serve? A gate is `metric operator bound`, the bound a number or `champion +/- number`."""
+"""May a trained model serve? One verdict from metrics, the champion's metrics, and scores per row where asked for.
+
+It decides from what it is given and remembers nothing: who the champion is, and whether a model was judged before, is
+decided in `judging.py`.
+"""
 
 from __future__ import annotations
 
-import hashlib
 import math
 import operator
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+
+from reconciler.core.bootstrap import certainty
+from reconciler.core.verdict import Bound, Judged, Scores
 
 _OPERATORS: Mapping[str, Callable[[float, float], bool]] = {
     "<=": operator.le,
@@ -16,74 +21,145 @@ _OPERATORS: Mapping[str, Callable[[float, float], bool]] = {
     ">": operator.gt,
     "==": operator.eq,
 }
-_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
-_GRAMMAR = re.compile(
-    rf"\s*(?P<metric>[a-z][a-z0-9_]*)\s*(?P<op><=|>=|==|<|>)\s*"
-    rf"(?:(?P<bound>{_NUMBER})|(?P<champion>champion)(?:\s*(?P<sign>[-+])\s*(?P<margin>\d*\.?\d+(?:[eE][-+]?\d+)?))?)\s*"
-)
+_DIGITS = 9
+"""Sums are rounded to so many decimal places: 0.7 + 0.1 is meant as 0.8."""
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """Whether the gate is passed, and one line per expression that says why."""
+class Measured:
+    """What was measured on the model of one run."""
 
-    passed: bool
-    lines: tuple[str, ...]
+    stamp: str
+    metrics: Mapping[str, float] | None
+    """None: its run record is gone."""
+    digest: str = ""
+    """Of the rows that it was measured on; empty when nobody wrote it down."""
+    rows: int = 0
+    scores: Scores | None = None
 
-
-@dataclass(frozen=True, slots=True)
-class Bound:
-    """One parsed expression. `relative` bounds are added to the champion's value of the same metric."""
-
-    metric: str
-    op: str
-    value: float
-    relative: bool
-
-
-def parse(expression: str) -> Bound:
-    """Read one gate expression; ValueError says what the grammar is."""
-    match = _GRAMMAR.fullmatch(expression)
-    if match is None:
-        raise ValueError(
-            f"{expression!r} is not a gate: write `metric <= number` or `metric >= champion - number` "
-            "with one of <= >= < > =="
-        )
-    if match["champion"]:
-        margin = float(match["margin"] or 0)
-        return Bound(match["metric"], match["op"], -margin if match["sign"] == "-" else margin, relative=True)
-    return Bound(match["metric"], match["op"], float(match["bound"]), relative=False)
+    def value(self, metric: str) -> float:
+        """NaN for what was not measured."""
+        return (self.metrics or {}).get(metric, math.nan)
 
 
-def judge(expressions: tuple[str, ...], metrics: Mapping[str, float], champion: Mapping[str, float] | None) -> Verdict:
-    """Judge metrics against the gate and against what serves now (None: nothing does, relative bounds pass).
+def judge(bound: Bound, candidate: Measured, champion: Measured | None) -> Judged:
+    """Judge one bound; without a champion a relative one passes and says so.
 
-    A metric that is missing or not a number does not pass.
+    What cannot be compared does not pass: a metric that is missing or no number, on either side; another set of rows
+    than the champion's; no scores per row where a confidence is asked for.
     """
-    judged = [_judge_one(parse(expression), metrics, champion) for expression in expressions]
-    return Verdict(all(passed for passed, _ in judged), tuple(line for _, line in judged))
-
-
-def gate_stamp(expressions: tuple[str, ...], *, passed: bool) -> str:
-    """The verdict as a label value: it holds for exactly this gate text."""
-    text = hashlib.sha256("\n".join(expressions).encode()).hexdigest()[:12]
-    return f"{'passed' if passed else 'failed'}-{text}"
-
-
-def _judge_one(bound: Bound, metrics: Mapping[str, float], champion: Mapping[str, float] | None) -> tuple[bool, str]:
-    value = metrics.get(bound.metric, math.nan)
-    if math.isnan(value):
-        return False, f"{bound.metric} was not measured"
+    value = candidate.value(bound.metric)
+    if not math.isfinite(value):
+        return _unknown(bound, f"{bound.metric} was not measured: a run measures what `evaluation.metrics` names")
     if not bound.relative:
-        return _compare(bound, value, bound.value, f"{bound.value:g}")
+        return _absolute(bound, value, candidate)
     if champion is None:
-        return True, f"{bound.metric} = {value:g}, no champion to compare with"
-    against = champion.get(bound.metric, math.nan)
-    if math.isnan(against):
-        return False, f"{bound.metric} of the champion was not measured"
-    return _compare(bound, value, against + bound.value, f"champion's {against:g} {bound.value:+g}")
+        return Judged(bound.text, True, f"{bound.metric} = {value:g}, no champion to compare with", value)
+    against = champion.value(bound.metric)
+    if not math.isfinite(against):
+        why = "has no run record to compare with" if champion.metrics is None else f"has no {bound.metric}"
+        return _unknown(bound, f"the champion {champion.stamp[:6]} {why}", value)
+    if not candidate.digest or candidate.digest != champion.digest:
+        rows = f"{_rows(candidate)} here, {_rows(champion)} the champion {champion.stamp[:6]}"
+        words = f"{bound.metric} = {value:g} and the champion's {against:g} were measured on other rows ({rows})"
+        return _unknown(bound, f"{words}: bound it by a number, or measure both on the same rows", value, against)
+    return _relative(bound, value, against, candidate, champion)
 
 
-def _compare(bound: Bound, value: float, limit: float, words: str) -> tuple[bool, str]:
-    passed = _OPERATORS[bound.op](value, limit)
-    return passed, f"{bound.metric} = {value:g}, {'' if passed else 'not '}{bound.op} {words}"
+def _absolute(bound: Bound, value: float, candidate: Measured) -> Judged:
+    if bound.confidence is None:
+        return _compared(bound, value, bound.value, f"{bound.value:g}")
+    scores = _scores(candidate, bound.metric)
+    if scores is None:
+        return _unscored(bound, candidate, value)
+    return _bootstrapped(bound, value, bound.value, f"{bound.value:g}", scores, bound.value, candidate.stamp)
+
+
+def _relative(bound: Bound, value: float, against: float, candidate: Measured, champion: Measured) -> Judged:
+    limit = round(against + bound.value, _DIGITS)
+    words = f"champion's {against:g}{_signed(bound.value)}"
+    if bound.confidence is None:
+        return _compared(bound, value, limit, words, against)
+    own, its = _scores(candidate, bound.metric), _scores(champion, bound.metric)
+    if own is None:
+        return _unscored(bound, candidate, value, against)
+    if its is None:
+        return _unscored(bound, champion, value, against)
+    if _which(candidate) != _which(champion):
+        return _unknown(bound, f"not the same rows have a {bound.metric} here and on the champion", value, against)
+    differences = tuple(round(mine - other, _DIGITS) for mine, other in zip(own, its, strict=True))
+    seed = f"{candidate.stamp} {champion.stamp}"
+    return _bootstrapped(bound, value, limit, words, differences, bound.value, seed, against)
+
+
+def _compared(bound: Bound, value: float, limit: float, words: str, champion: float | None = None) -> Judged:
+    passed = _OPERATORS[bound.operator](value, limit)
+    said = f"{bound.metric} = {value:g}, {'' if passed else 'not '}{bound.operator} {words}"
+    return Judged(bound.text, passed, said + ("" if passed else _missed(value, limit)), value, limit, champion)
+
+
+def _bootstrapped(
+    bound: Bound,
+    value: float,
+    limit: float,
+    words: str,
+    values: tuple[float, ...],
+    threshold: float,
+    seed: str,
+    champion: float | None = None,
+) -> Judged:
+    holds, high = _OPERATORS[bound.operator], not bound.operator.startswith("<")
+    asked = bound.confidence or 0.0
+    sure = certainty(values, lambda mean: holds(mean, threshold), asked, high_is_good=high, seed=f"{seed} {bound.text}")
+    passed = sure.share >= asked
+    said = f"{bound.metric} = {value:g}, {'' if passed else 'not '}{bound.operator} {words}"
+    said += (
+        f" at {100 * sure.share:.3g} % ({100 * asked:g} % asked, half-width {sure.half_width:.2g}, {len(values)} rows)"
+    )
+    if not passed:
+        said += _missed(value - sure.half_width if high else value + sure.half_width, limit)
+    warning = _too_few(bound, sure.half_width, len(values)) if bound.relative else ""
+    return Judged(bound.text, passed, said, value, limit, champion, sure.share, sure.half_width, warning)
+
+
+def _too_few(bound: Bound, half_width: float, rows: int) -> str:
+    """Words for a margin that so few rows cannot show."""
+    margin = abs(bound.value)
+    if margin >= half_width:
+        return ""
+    said = f"`{bound.text}`: a margin of {margin:g} is below the half-width {half_width:.2g} of {rows} rows"
+    if not margin:
+        return f"{said}: a model as good as the champion may fail; allow a margin"
+    return f"{said}: about {math.ceil(rows * (half_width / margin) ** 2)} rows are needed to show it"
+
+
+def _scores(measured: Measured, metric: str) -> tuple[float, ...] | None:
+    scores = measured.scores
+    if scores is None or scores.digest != measured.digest:
+        return None
+    return scores.metrics.get(metric) or None
+
+
+def _which(measured: Measured) -> tuple[int, ...]:
+    return measured.scores.rows if measured.scores else ()
+
+
+def _unscored(bound: Bound, measured: Measured, value: float, champion: float | None = None) -> Judged:
+    words = f"the run {measured.stamp[:6]} left no {bound.metric} per row, which a confidence needs: leave it out"
+    return _unknown(bound, words, value, champion)
+
+
+def _unknown(bound: Bound, words: str, value: float | None = None, champion: float | None = None) -> Judged:
+    return Judged(bound.text, False, words, value, None, champion)
+
+
+def _missed(value: float, limit: float) -> str:
+    return f", misses by {abs(value - limit):.3g}"
+
+
+def _signed(margin: float) -> str:
+    return f" {'-' if margin < 0 else '+'} {abs(margin):g}" if margin else ""
+
+
+def _rows(measured: Measured) -> str:
+    return f"{measured.rows} rows {measured.digest[:6]}" if measured.digest else "rows of which nothing is recorded"

@@ -6,10 +6,10 @@ an imagined world (`forecast.py`); what is too much for one plan is held (`guard
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 
 from reconciler.core.changes import Change, Plan, plan_id
-from reconciler.core.errors import Diagnostic
+from reconciler.core.errors import Diagnostic, Severity
 from reconciler.core.felt import impacts
 from reconciler.core.forecast import forecast
 from reconciler.core.guardrails import Limits, guard
@@ -42,6 +42,7 @@ def make_plan(
 
     changes = guarded(world)
     follow = forecast(world, changes, guarded)
+    diagnostics = (*diagnostics, *_doubts(changes))
     return Plan(
         target=target,
         changes=changes,
@@ -50,3 +51,13 @@ def make_plan(
         impacts=impacts(changes, follow, snapshot),
         id=plan_id(changes, follow),
     )
+
+
+def _doubts(changes: Iterable[Change]) -> Iterator[Diagnostic]:
+    """Warnings of verdicts that are given in this plan: of margins that so few rows cannot show."""
+    for change in changes:
+        if change.after and change.verdict and change.action.mutates and not change.verdict.kept:
+            for item in change.verdict.judged:
+                if item.warning:
+                    way = "Widen the margin, or evaluate on more rows."
+                    yield Diagnostic(change.after.source, "gate-rows", item.warning, way, Severity.WARNING)

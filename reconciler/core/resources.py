@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import TypeAlias, Union
 
 from reconciler.core.causes import Cause as Cause
+from reconciler.core.verdict import Bound, Key, Scores, Verdict, text_hash
 
 Json: TypeAlias = Union[bool, int, float, str, Sequence["Json"], Mapping[str, "Json"], None]
 
@@ -97,10 +98,15 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """The expressions that the metrics of a finished training must satisfy before a deployment."""
+    """The bounds that the metrics of a finished training must keep before a deployment."""
 
-    expressions: tuple[str, ...]
+    bounds: tuple[Bound, ...]
     metrics_of: Address
+
+    @property
+    def text(self) -> str:
+        """The gate text in short: a verdict holds for exactly one."""
+        return text_hash(self.bounds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +225,9 @@ class Record:
     outputs: Mapping[str, Json] = field(default_factory=dict)
     """`artifact_uri` (gs://), `artifact_digest`, `job`, `experiment`."""
     metrics: Mapping[str, float] = field(default_factory=dict)
+    eval_digest: str = ""
+    """Of the rows that the metrics were measured on; empty where nobody wrote it down."""
+    eval_rows: int = 0
     pruned: bool = False
     since: float = 0.0
     """When it was last written, so when it was pruned, in seconds since the epoch; 0 where nobody knows."""
@@ -250,3 +259,7 @@ class Snapshot:
     """By stamp. Records belong to an identity, not to an experiment: a revert or a copy finds them again."""
     claims: Mapping[str, Claim] = field(default_factory=dict)
     """By stamp."""
+    verdicts: Mapping[Key, Verdict] = field(default_factory=dict)
+    """What gates have said; read only where git has a gate."""
+    scores: Mapping[str, Scores] = field(default_factory=dict)
+    """By stamp of the run; read only where a gate is about to judge by them."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from reconciler.core.graph import place
 from reconciler.core.resources import Address, Claim, LiveResource, Record, Resource, Role, Snapshot
+from reconciler.core.verdict import Key, Scores, Verdict
 
 _NAMED = (Role.MODEL, Role.ENDPOINT)
 """What has an id that its experiment's name is part of."""
@@ -47,6 +48,9 @@ class World:
     """Endpoints and models whose id is not that of their experiment, since it was renamed or they were adopted."""
     now: float
     patience: Patience
+    verdicts: Mapping[Key, Verdict]
+    scores: Mapping[str, Scores]
+    """By stamp of the run."""
 
     def ready(self, resource: Resource) -> LiveResource | None:
         """The live object that is this very resource and ready, or None."""
@@ -90,6 +94,8 @@ def world_of(desired: Iterable[Resource], snapshot: Snapshot, now: float, patien
         taken=taken,
         now=now,
         patience=patience,
+        verdicts=snapshot.verdicts,
+        scores=snapshot.scores,
     )
 
 

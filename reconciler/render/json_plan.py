@@ -12,6 +12,7 @@ from reconciler.core.changes import Action, Change, Plan
 from reconciler.core.errors import Diagnostic
 from reconciler.core.impact import Impact
 from reconciler.core.resources import Failure, LiveResource
+from reconciler.core.verdict import Verdict
 from reconciler.render import words
 
 VERSION = 1
@@ -56,6 +57,32 @@ def _change(change: Change) -> dict[str, Any]:
         ],
         "waits_on": [str(address) for address in change.waits_on],
         "failure": _failure(change.failure) if change.failure else None,
+        "verdict": _verdict(change.verdict) if change.verdict else None,
+    }
+
+
+def _verdict(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "passed": verdict.passed,
+        "words": verdict.words,
+        "champion": verdict.champion or None,
+        "eval_digest": verdict.digest or None,
+        "eval_rows": verdict.rows,
+        "kept": verdict.kept,
+        "bounds": [
+            {
+                "expr": item.text,
+                "passed": item.passed,
+                "words": item.words,
+                "value": item.value,
+                "limit": item.limit,
+                "champion": item.champion,
+                "certainty": item.certainty,
+                "half_width": item.half_width,
+                "warning": item.warning or None,
+            }
+            for item in verdict.judged
+        ],
     }
 
 

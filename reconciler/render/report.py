@@ -68,7 +68,11 @@ def _line(word: str, style: str, change: Change, rest: str) -> Text:
 
 
 def _fields(result: Result) -> str:
-    if result.outcome is not Outcome.DONE or result.change.action is not Action.UPDATE:
+    if result.outcome is not Outcome.DONE:
+        return ""
+    if said := words.said(result.change):
+        return "; ".join(said)
+    if result.change.action is not Action.UPDATE:
         return ""
     return ", ".join(f"{words.clean(item.path)} {words.difference(item)}" for item in result.change.fields)
 

@@ -148,6 +148,7 @@ def _change_lines(change: Change) -> Iterator[_Line]:
         yield _Line(symbol, role, f"run {_short(change)} is cancelled", str(change.reason))
     else:
         yield _Line(symbol, role, detail, str(change.reason))
+    yield from (_Line("", "", text) for text in words.said(change))
 
 
 def _note(change: Change) -> str:
@@ -162,7 +163,7 @@ def _follow_lines(role: Role, follow: Sequence[Change]) -> Iterator[_Line]:
     steps = [item.after for change in updated for item in change.fields if item.path == "traffic"]
     shares = " -> ".join(["0 %", "probe", *(f"{words.value(step)} %" for step in steps)]) if steps else ""
     if made is not None:
-        gated = bool(made.after and made.after.gate)
+        gated = bool(made.after and made.after.gate and made.verdict is None)
         yield _Line(">", str(role), _joined([words.condition(made.waits_on, gated), shares], ": "))
     elif updated:
         paths = ", ".join(words.clean(item.path) for change in updated for item in change.fields)

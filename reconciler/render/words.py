@@ -132,6 +132,16 @@ def way_out(change: Change) -> str:
     return f"{change.failure.cause.meaning.remedy} See `loraform explain {clean(change.address.experiment)}`."
 
 
+def said(change: Change) -> tuple[str, ...]:
+    """What the gate of a model says by this change, bound by bound. Why it is not passed is said by what is held."""
+    verdict = change.verdict
+    if verdict is None or change.address.role is not Role.MODEL or not change.action.mutates:
+        return ()
+    if not verdict.passed:
+        return ("gate not passed",) if change.action is Action.CREATE else ()
+    return tuple(f"gate passed: {clean(text)}" for text in ([item.words for item in verdict.judged] or [verdict.words]))
+
+
 def summary(plan: Plan) -> str:
     """`2 to create, 1 to update, 4 to follow.`"""
     counts = {action: sum(change.action is action for change in plan.changes) for action in Action}

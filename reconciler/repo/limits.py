@@ -30,8 +30,6 @@ def not_yet(experiment: Experiment) -> Iterator[Limit]:
         yield Limit("run.scheduling.strategy", message, "", Severity.WARNING)
     if evaluation.max_samples is not None:
         yield _limit("evaluation.max_samples", "scoring a sample of the rows", "name a smaller file as data.eval")
-    if any(rule.confidence is not None for rule in evaluation.gate):
-        yield _limit("evaluation.gate", "a bound with a confidence", "leave `confidence` out")
 
 
 def _limit(path: str, what: str, remedy: str = "") -> Limit:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from reconciler.core.resources import Declared, Gate, Ref, Role
+from reconciler.core.verdict import Bound
 from schemas.effects import Effect, declared_fields
 from tests.backends.subjects import CLOUD, DIGEST, L4, LOCAL, PLAIN, RICH, merged, resources, subject
 
@@ -159,7 +160,7 @@ def test_resources_depend_on_what_they_refer_to() -> None:
 def test_a_deployment_is_gated_by_the_metrics_of_its_training() -> None:
     wanted = resources(base=RICH)
 
-    assert wanted[D].gate == Gate(("eval_loss <= 1.2",), wanted[T].address)
+    assert wanted[D].gate == Gate((Bound("eval_loss <= 1.2", "eval_loss", "<=", 1.2),), wanted[T].address)
     assert resources()[D].gate is None
 
 

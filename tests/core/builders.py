@@ -21,6 +21,8 @@ from reconciler.core.resources import (
     Role,
     Snapshot,
 )
+from reconciler.core.verdict import Bound
+from schemas.gate import parse
 
 NOW = 1_000_000.0
 HOUR = 3600.0
@@ -84,7 +86,13 @@ def deployment(experiment: str = "bot", version: int = 1, **overrides: Any) -> R
 
 
 def gate(*expressions: str, experiment: str = "bot") -> Gate:
-    return Gate(expressions, at(Role.TRAINING, experiment))
+    return Gate(tuple(map(bound, expressions)), at(Role.TRAINING, experiment))
+
+
+def bound(text: str, confidence: float | None = None) -> Bound:
+    read = parse(text)
+    assert read is not None
+    return Bound(text, *read, confidence)
 
 
 def fleet(experiment: str = "bot", version: int = 1) -> tuple[Resource, ...]:
@@ -114,7 +122,8 @@ def live(resource: Resource, phase: Phase = Phase.READY, **overrides: Any) -> Li
 
 
 def record(resource: Resource, **overrides: Any) -> Record:
-    return Record(**({"stamp": resource.stamp, "metrics": {"eval_loss": 1.0}} | overrides))
+    values: dict[str, Any] = {"metrics": {"eval_loss": 1.0}, "eval_digest": "rows", "eval_rows": 9}
+    return Record(**({"stamp": resource.stamp} | values | overrides))
 
 
 def claim(resource: Resource, age: float = 10.0, **overrides: Any) -> Claim:

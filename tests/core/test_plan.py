@@ -9,7 +9,6 @@ import pytest
 from reconciler.core.changes import Action, FieldChange, Reason
 from reconciler.core.errors import Diagnostic, LoraformError, Severity
 from reconciler.core.forecast import forecast
-from reconciler.core.gates import gate_stamp
 from reconciler.core.resources import Address, Cause, Failure, Phase, Role, Source
 from reconciler.core.table import decide
 from reconciler.core.world import Patience, world_of
@@ -22,7 +21,6 @@ from tests.core.builders import (
     deployment,
     endpoint,
     fleet,
-    gate,
     live,
     model,
     plan,
@@ -247,56 +245,6 @@ def test_a_suspended_endpoint_holds_its_deployment_and_says_how_to_resume() -> N
 
     assert the(made, Role.DEPLOYMENT).reason is Reason.SUSPENDED
     assert the(made, Role.DEPLOYMENT).detail == "loraform resume bot"
-
-
-def test_a_model_below_the_gate_is_registered_with_its_verdict_and_not_deployed() -> None:
-    gated = deployment(gate=gate("eval_loss <= 0.5"))
-    seen = snapshot(live(endpoint()), records=(record(training()),))
-
-    first = plan((training(), model(), endpoint(), gated), seen)
-    registered = live(model(), outputs={"gate": dict(the(first, Role.MODEL).stamps)["loraform-gate"]})
-    second = plan(
-        (training(), model(), endpoint(), gated), snapshot(*seen.live, registered, records=(record(training()),))
-    )
-
-    assert the(first, Role.MODEL).stamps == {"loraform-gate": gate_stamp(("eval_loss <= 0.5",), passed=False)}
-    assert the(second, Role.DEPLOYMENT).reason is Reason.GATE
-    assert the(second, Role.DEPLOYMENT).detail == "eval_loss = 1, not <= 0.5"
-
-
-def test_a_verdict_is_never_judged_again() -> None:
-    gated = deployment(gate=gate("eval_loss >= champion"))
-    passed = live(model(), outputs={"gate": gate_stamp(("eval_loss >= champion",), passed=True)})
-    champion = live(deployment(version=2), outputs={"trained_by": training(version=2).stamp})
-    better = record(training(version=2), metrics={"eval_loss": 9.0})
-    seen = snapshot(live(endpoint()), passed, champion, records=(record(training()), better))
-
-    made = plan((training(), model(), endpoint(), gated), seen)
-
-    assert the(made, Role.DEPLOYMENT).action is Action.CREATE
-
-
-def test_a_gate_compares_with_what_has_the_most_traffic() -> None:
-    gated = deployment(gate=gate("accuracy >= champion"))
-    rivals = [
-        live(deployment(version=n), spec={"traffic": share}, outputs={"trained_by": training(version=n).stamp})
-        for n, share in ((2, 90), (3, 10))
-    ]
-    broken = live(deployment(version=3), name="odd", spec={"traffic": "all"}, phase=Phase.READY)
-    metrics = [record(training(version=n), metrics={"accuracy": n / 10}) for n in (1, 2, 3)]
-    seen = snapshot(live(endpoint()), live(model()), *rivals, broken, records=tuple(metrics))
-
-    made = plan((training(), model(), endpoint(), gated), seen)
-
-    assert the(made, Role.DEPLOYMENT).detail == "accuracy = 0.1, not >= champion's 0.2 +0"
-
-
-def test_a_gate_is_not_judged_before_there_are_metrics() -> None:
-    gated = deployment(gate=gate("eval_loss <= 0.5"))
-
-    made = plan((training(), model(), endpoint(), gated))
-
-    assert Role.DEPLOYMENT in {change.address.role for change in made.follow}
 
 
 def test_an_endpoint_that_cannot_stand_beside_its_successor_holds() -> None:

@@ -238,11 +238,6 @@ def test_a_missing_tiny_base_says_how_to_make_it(tmp_path: Path) -> None:
         ({"model": {"tokenizer": "./nowhere"}}, "missing-file", "nowhere does not exist"),
         ({"model": {"chat_template": "binary.jinja"}}, "missing-file", "cannot be read as a text"),
         ({"evaluation": {"max_samples": 10}}, "not-yet", "scoring a sample"),
-        (
-            {"evaluation": {"gate": [{"expr": "eval_loss <= 1", "confidence": 0.95}]}},
-            "not-yet",
-            "a bound with a confidence",
-        ),
     ],
 )
 def test_what_cannot_be_obeyed_is_an_error_with_a_way_out(

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from images.train.rows import Chat, Plain, extra_fields, read_examples
+from images.train.rows import Chat, Example, Plain, extra_fields, read_examples, rows_digest
 from images.train.sources import Record
 
 USER, ASSISTANT = {"role": "user", "content": "Hi?"}, {"role": "assistant", "content": "Hi."}
@@ -193,3 +193,14 @@ def test_a_refused_row_says_why(row: dict[str, Any], form: str, reason: str) -> 
 
 def test_chats_need_a_template() -> None:
     assert "give model.chat_template" in refusal({"messages": [USER, ASSISTANT]}, "messages", has_template=False)
+
+
+def test_the_digest_of_rows_is_of_what_they_say_in_their_order_wherever_they_stand() -> None:
+    one, two = Plain("Hi?", "Hi."), Chat((USER, ASSISTANT))
+
+    here = rows_digest([Example("a.jsonl", 1, one), Example("a.jsonl", 2, two)])
+
+    assert here == rows_digest([Example("b.jsonl", 7, one), Example("c.jsonl", 1, two)])
+    assert here != rows_digest([Example("a.jsonl", 1, two), Example("a.jsonl", 2, one)])
+    assert here != rows_digest([Example("a.jsonl", 1, one)])
+    assert rows_digest([]) == ""

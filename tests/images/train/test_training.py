@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -15,7 +16,10 @@ import pytest
 
 from images.common.storage import fetch_folder
 from images.train import record as records
+from images.train.evaluation import means
 from images.train.storage import Storage
+from schemas.gate import ALWAYS
+from schemas.row_scores import RowScores
 from schemas.run_record import RunRecord
 from tests.images.train.conftest import IDENTITY
 
@@ -103,6 +107,7 @@ def test_a_lora_run_leaves_an_adapter_and_a_record(bench: Bench, tmp_path: Path)
         "generation_config.json",
         "metrics.json",
         "predictions.jsonl",
+        "scores.json",
         "tokenizer.json",
         "tokenizer_config.json",
     ]
@@ -110,7 +115,11 @@ def test_a_lora_run_leaves_an_adapter_and_a_record(bench: Bench, tmp_path: Path)
     assert config["target_modules"] == sorted(config["target_modules"])
     assert json.loads((folder / "generation_config.json").read_text())["eos_token_id"] == [2]
     assert json.loads((folder / "metrics.json").read_text()) == record.metrics
-    assert {"train_loss", "eval_loss", "eval_mean_token_accuracy", "exact_match", "stopped"} == set(record.metrics)
+    scores = RowScores.model_validate_json((folder / "scores.json").read_text())
+    assert set(record.metrics) == {*ALWAYS, "exact_match", "stopped"}
+    assert record.metrics["perplexity"] == pytest.approx(math.exp(record.metrics["eval_loss"]), abs=1e-4)
+    assert (scores.eval_digest, len(scores.rows)) == (record.eval_digest, record.counts.eval_rows)
+    assert means(scores)["exact_match"] == pytest.approx(record.metrics["exact_match"], abs=1e-6)
     assert record.artifact_uri == f"{bench.bucket}/artifacts/one/model"
     assert (record.counts.train_rows, record.counts.effective_batch, record.counts.optimizer_steps) == (8, 4, 6)
     assert record.data[0].generation is not None
