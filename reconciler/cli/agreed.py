@@ -5,16 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from reconciler.cli.reading import Wrong, read_repository
-from reconciler.cli.revisions import read_revision
 from reconciler.cli.root import find_root
-from reconciler.cli.workplace import connect_only
-from reconciler.cloud.accepted import read_accepted
+from reconciler.cli.workplace import connect_only, read_accepted_revision
 from reconciler.cloud.reconcile import Pass, Wish, look
 from reconciler.cloud.site import Site
-from reconciler.core.errors import LoraformError, Refused, Severity
+from reconciler.core.errors import Refused, Severity
 from reconciler.core.guardrails import NO_LIMITS
 from reconciler.core.resources import Resource
-from reconciler.repo.history import commit_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +44,5 @@ def _of_tree(target: str | None) -> tuple[tuple[Resource, ...], str]:
 
 
 def _of_accepted(site: Site, target: str | None) -> tuple[tuple[Resource, ...], str]:
-    accepted = read_accepted(site.storage, site.target)
-    if accepted is None:
-        raise LoraformError(f"Nothing was accepted on {site.target.name} yet.", "`loraform apply` accepts a commit.")
-    root = find_root()
-    if commit_of(root, accepted.commit) is None:
-        raise LoraformError(f"The accepted commit {accepted.commit[:12]} is not in this clone.", "Run `git fetch`.")
-    with read_revision(root, accepted.commit, target, strict=True) as at:
-        return at.desired, f"accepted commit {accepted.commit[:7]}"
+    with read_accepted_revision(find_root(), site, target) as at:
+        return at.desired, f"accepted commit {at.short}"

@@ -87,17 +87,19 @@ def _first_pass(workplace: Workplace, screen: Screen, expect: str, stop: threadi
         raise Stale(f"The plan is {seen.plan.id} now, not {expect}; nothing was done.", "Read it and accept that one.")
     screen.show(plan_text(seen.plan, where=workplace.where))
     if not seen.plan.now:
+        # What is agreed on counts for what follows as well, such as a setting of what is still being trained.
+        _accept(workplace, screen, seen.plan)
         return seen, []
     done: list[Result] = []
     printed = seen.plan.id
 
     def about_to(plan: Plan) -> None:
         if plan.id == printed:
-            note_accepted(workplace, plan)
+            _accept(workplace, screen, plan)
         elif not expect:
             # The world moved between the look and the lease: what is done must be what is on the screen.
             screen.show(plan_text(plan, where=workplace.where))
-            note_accepted(workplace, plan)
+            _accept(workplace, screen, plan)
 
     seen = one_pass(
         workplace.site,
@@ -108,6 +110,12 @@ def _first_pass(workplace: Workplace, screen: Screen, expect: str, stop: threadi
         on_result=_telling(screen, done),
     )
     return seen, done
+
+
+def _accept(workplace: Workplace, screen: Screen, plan: Plan) -> None:
+    word = note_accepted(workplace, plan)
+    if word:
+        screen.note(word)
 
 
 def _wait(workplace: Workplace, screen: Screen, seconds: float, stop: threading.Event) -> tuple[Pass, list[Result]]:

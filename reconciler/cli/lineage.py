@@ -116,7 +116,7 @@ def _read(root: Path, name: str, target: str | None, commit: Commit, path: str, 
     if not path:
         return _Read(Point(commit, name, shown), name, frozenset())
     try:
-        with read_revision(root, commit.id, target, strict=False, only=path) as at:
+        with read_revision(root, commit.id, target, strict=False, only=[path]) as at:
             return _of_revision(name, commit, path, at)
     except Wrong as wrong:
         return _Read(Point(commit, name, path, problem=wrong.diagnostics[0].message), name, frozenset())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -40,9 +40,9 @@ class AtRevision:
 
 @contextmanager
 def read_revision(
-    root: Path, name: str, target: str | None, *, strict: bool, only: str | None = None
+    root: Path, name: str, target: str | None, *, strict: bool, only: Collection[str] | None = None
 ) -> Iterator[AtRevision]:
-    """The manifests of a commit, or `only` those in one file, while the `with` block lasts. Asks git and the disk only.
+    """The manifests of a commit, or `only` those in some files, while the `with` block lasts. Asks git and disk only.
 
     Errors in them raise `Wrong` if `strict`; else what has an error is taken as absent, and only errors are told of, as
     warnings.
@@ -51,7 +51,7 @@ def read_revision(
         if only is None:
             revision.write_manifests()
         else:
-            revision.write([PROJECT_FILE, only])
+            revision.write([PROJECT_FILE, *only])
         if PROJECT_FILE not in revision.files:
             if strict:
                 raise Wrong([_absent(revision)])

@@ -32,6 +32,8 @@ class Wish:
     only: Collection[str] | None = None
     limits: Limits = field(default_factory=Limits)
     diagnostics: tuple[Diagnostic, ...] = ()
+    about: Collection[str] | None = None
+    """The experiments that the plan's id tells of: those that this commit changes. None: all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,7 @@ def look(site: Site, wish: Wish) -> Pass:
         patience=site.patience,
         limits=wish.limits,
         diagnostics=wish.diagnostics,
+        about=wish.about,
     )
     return Pass(snapshot, plan)
 

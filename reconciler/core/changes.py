@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -132,10 +132,11 @@ class Plan:
         return tuple(change for change in self.changes if change.action is Action.HOLD)
 
 
-def plan_id(changes: tuple[Change, ...], follow: tuple[Change, ...]) -> str:
+def plan_id(changes: tuple[Change, ...], follow: tuple[Change, ...], about: Collection[str] | None = None) -> str:
     """Hash (address, action, identity before -> after, fields) of everything that mutates, now or later.
 
-    Phases, waits and times are left out: a job that ticks on does not make a plan stale.
+    Phases, waits and times are left out: a job that ticks on does not make a plan stale. Nor does what becomes of the
+    experiments that it is not `about` (None: it is about all).
     """
     rows = sorted(
         canonical(
@@ -148,6 +149,6 @@ def plan_id(changes: tuple[Change, ...], follow: tuple[Change, ...]) -> str:
             ]
         )
         for change in (*changes, *follow)
-        if change.action.mutates
+        if change.action.mutates and (about is None or change.address.experiment in about)
     )
     return hashlib.sha256("\n".join(rows).encode()).hexdigest()[:12]

@@ -28,11 +28,14 @@ def make_plan(
     patience: Patience | None = None,
     limits: Limits | None = None,
     diagnostics: Iterable[Diagnostic] = (),
+    about: Collection[str] | None = None,
 ) -> Plan:
     """What one pass would do now, what would follow, and what waits for a person.
 
     `now` is in seconds since the epoch. `only` selects experiments by name; a plan with a selection never removes
-    anything on the ground that git does not name it. Raises LoraformError when `desired` has a cycle.
+    anything on the ground that git does not name it. `about` are the experiments that the plan's id tells of (None:
+    all); what is done about the others is in the plan, and not in its id. Raises LoraformError when `desired` has a
+    cycle.
     """
     world = world_of(desired, snapshot, now, patience or Patience())
     limits = limits or Limits()
@@ -49,7 +52,7 @@ def make_plan(
         follow=follow,
         diagnostics=tuple(sorted(diagnostics, key=lambda item: (item.source, item.rule, item.message))),
         impacts=impacts(changes, follow, snapshot),
-        id=plan_id(changes, follow),
+        id=plan_id(changes, follow, about),
     )
 
 

@@ -27,6 +27,11 @@ class History:
     dirty: tuple[str, ...] = ()
     """Paths that differ from the head or are not tracked, relative to `root`, sorted; ignored files do not count."""
 
+    @property
+    def default_branches(self) -> tuple[str, ...]:
+        """The default branch here and at the remote: a checkout of a pipeline often has only the latter."""
+        return (self.default_branch, f"origin/{self.default_branch}") if self.default_branch else ()
+
 
 def read_history(folder: Path) -> History:
     """Everything that git knows about the tree around `folder`. Raises LoraformError when git itself fails."""
@@ -53,6 +58,36 @@ def is_ancestor(folder: Path, older: str, newer: str) -> bool | None:
 def commit_of(folder: Path, revision: str) -> str | None:
     """The commit that a revision names; None when it names none here."""
     return _ask(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+
+
+def base_of(history: History) -> str | None:
+    """The commit that this tree is to be compared with; None when there is none in this clone.
+
+    On the default branch the first parent; elsewhere where the tree left it, which is what a pull request shows.
+    """
+    if history.root is None or history.head is None:
+        return None
+    for branch in history.default_branches:
+        left = _ask(history.root, "merge-base", history.head, branch)
+        if left and left != history.head:
+            return left
+    return commit_of(history.root, f"{history.head}^1")
+
+
+def changed_paths(folder: Path, base: str) -> tuple[str, ...]:
+    """The paths below `folder` that differ from a commit or are not tracked, relative to it, sorted. Ignored files
+    do not count. Raises LoraformError when git cannot tell.
+    """
+    found: set[str] = set()
+    for command in (
+        ("diff", "--name-only", "--no-renames", "--relative", "-z", base, "--"),
+        ("ls-files", "--others", "--exclude-standard", "-z"),
+    ):
+        answer = run_git(folder, *command)
+        if answer.returncode != 0:
+            raise LoraformError(f"git {command[0]} failed in {folder}: {answer.stderr.strip()}")
+        found.update(path for path in answer.stdout.split("\0") if path)
+    return tuple(sorted(found))
 
 
 def _default_branch(root: Path) -> str | None:
