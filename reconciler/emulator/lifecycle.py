@@ -33,6 +33,7 @@ from reconciler.emulator.storage import Storage, open_storage
 from reconciler.emulator.store import Row, Store
 from reconciler.emulator.tls import Certificate, certificate
 from reconciler.emulator.wire.routes import load_routes
+from reconciler.emulator.work.containers import write_boto
 from reconciler.emulator.work.forwarding import forwarder
 from reconciler.emulator.work.health import Health
 from reconciler.emulator.work.processes import Processes
@@ -77,6 +78,7 @@ class _Secure:
 def serve(options: Options, say: Callable[[str], None]) -> None:
     """Serve until SIGTERM or SIGINT. `say` gets one line when the server answers. Raises `RefusedError`."""
     options.folder.mkdir(parents=True, exist_ok=True)
+    write_boto(options.folder)
     # uvicorn ends well on these and raises them again when it is done: then there is nothing left to do.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _nothing)

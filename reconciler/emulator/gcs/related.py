@@ -1,6 +1,7 @@
 """The body of a multipart upload, `multipart/related`: metadata first, then the object's bytes as a stream.
 
-Takes CRLF as the standard wants and bare LF as gcsfs sends; the first line decides which.
+Takes CRLF as the standard wants and bare LF as gcsfs sends; the first line decides which. Takes a boundary in single
+quotes, as `gcloud storage` and gsutil send it.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ class Related:
         if not boundary:
             raise _malformed("the content type names no boundary")
         self._pieces = pieces
+        if len(boundary) > 2 and boundary[0] == boundary[-1] == "'":
+            boundary = boundary[1:-1]
         self._marker = b"--" + boundary.encode("latin-1", errors="replace")
         self._line = b"\r\n"
         self._buffer = bytearray()

@@ -18,9 +18,10 @@ from reconciler.emulator.world import Launch, Mounts
 
 _GCS = re.compile(r"/gcs/([a-z0-9][a-z0-9._-]{1,220}[a-z0-9])(?=/|$|[\s,:;\"'])")
 # These would lead a program past the embedded services, into somebody's real project.
-_KEPT_OUT = ("GOOGLE_APPLICATION_CREDENTIALS", "CLOUDSDK_", "AIP_", "CLOUD_ML_", "GOOGLE_CLOUD_PROJECT")
+_KEPT_OUT = ("GOOGLE_APPLICATION_CREDENTIALS", "CLOUDSDK_", "BOTO_", "AIP_", "CLOUD_ML_", "GOOGLE_CLOUD_PROJECT")
 MARK = "LORAFORM_EMULATOR_MARK"
 _PACKAGE_PROGRAM = "reconciler.emulator.work.package_program"
+_BOTO = "boto.cfg"
 
 
 class CannotRunError(Exception):
@@ -82,6 +83,7 @@ def launch(
     path = os.pathsep.join([bin_folder, inherited.get("PATH", os.defpath)])
     platform = {
         "STORAGE_EMULATOR_HOST": settings.url,
+        **_command_line(settings),
         "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false",  # gcsfs would first ask over gRPC with TLS, for a minute
         "LORAFORM_API_ENDPOINT": settings.url,
         "GOOGLE_CLOUD_PROJECT": settings.project,
@@ -91,6 +93,11 @@ def launch(
     chosen = {name: on_this_machine(expand(value, given), mounts) for name, value in given.items()}
     env = {**inherited, "PATH": path, **chosen, **platform, MARK: f"{settings.mark}/{key}"}
     return Launch(tuple(on_this_machine(expand(word, env), mounts) for word in argv), env, folder, log)
+
+
+def write_boto(folder: Path) -> None:
+    """What makes gsutil do all it does through `gcloud storage`, which takes another address and no account."""
+    (folder / _BOTO).write_text("[GSUtil]\nuse_gcloud_storage = True\n", encoding="utf-8")
 
 
 def on_this_machine(text: str, mounts: Mounts) -> str:
@@ -117,3 +124,15 @@ def expand(text: str, env: Mapping[str, str]) -> str:
         return env.get(found[1], found[0])
 
     return re.sub(r"\$?\$\(([A-Za-z_][A-Za-z0-9_]*)\)", replace, text)
+
+
+def _command_line(settings: Settings) -> dict[str, str]:
+    """Variables that lead gcloud and gsutil to the embedded services, with a configuration of their own."""
+    return {
+        "CLOUDSDK_API_ENDPOINT_OVERRIDES_AIPLATFORM": f"{settings.url}/",
+        "CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE": f"{settings.url}/",
+        "CLOUDSDK_AUTH_DISABLE_CREDENTIALS": "true",
+        "CLOUDSDK_CONFIG": str(settings.folder / "gcloud"),
+        "CLOUDSDK_CORE_PROJECT": settings.project,
+        "BOTO_CONFIG": str(settings.folder / _BOTO),
+    }

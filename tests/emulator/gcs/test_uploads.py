@@ -277,6 +277,16 @@ def test_a_last_chunk_that_does_not_fit_its_checksum_ends_the_session(
     assert send(raw, where, b"hello", "bytes 0-4/5").status_code == 404
 
 
+def test_a_multipart_boundary_may_stand_in_single_quotes(raw: httpx.Client, bucket: storage.Bucket) -> None:
+    head = '--=3=\r\nContent-Type: application/json\r\n\r\n{"name": "one"}\r\n--=3=\r\nContent-Type: a/b\r\n\r\n'
+    where = f"/upload/storage/v1/b/{bucket.name}/o?uploadType=multipart"
+
+    kind = "multipart/related; boundary='=3='"
+    answer = raw.post(where, content=f"{head}hello\r\n--=3=--".encode(), headers={"content-type": kind})
+
+    assert (answer.status_code, bucket.blob("one").download_as_bytes()) == (200, b"hello")
+
+
 @pytest.mark.parametrize("line", ["\r\n", "\n"])
 def test_a_multipart_body_may_end_its_lines_either_way(raw: httpx.Client, bucket: storage.Bucket, line: str) -> None:
     content = b"\r\n--y\r\n--\r\r\n\n"
