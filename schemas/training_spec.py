@@ -71,6 +71,9 @@ class Output(_Strict):
 
     record: str = Field(description="The run record, written last with generation-match 0.")
     lock: str = Field(description="Held while training: a second job of the same identity ends as a duplicate.")
+    checkpoints: str | None = Field(
+        None, description="Folder for the artifact after each epoch but the last, at most nine.", exclude_if=_absent
+    )
 
 
 class Provenance(_Strict):

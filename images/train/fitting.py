@@ -42,9 +42,18 @@ def expected_steps(rows: int, training: dict[str, Any]) -> int:
 
 
 def fit(
-    model: Any, tokenizer: Any, rows: Rows, config: Any, peft_config: Any, progress: Progress, check: Callable[[], None]
+    model: Any,
+    tokenizer: Any,
+    rows: Rows,
+    config: Any,
+    peft_config: Any,
+    progress: Progress,
+    check: Callable[[], None],
+    further: Any = None,
 ) -> Fitted:
-    """Train, then evaluate the loss. `check` is called after every step and may raise to stop."""
+    """Train, then evaluate the loss. `check` is called after every step and may raise to stop; `further` is one more
+    callback of the trainer.
+    """
     from transformers import PrinterCallback
     from trl import SFTTrainer
 
@@ -62,6 +71,8 @@ def fit(
         raise SpecInvalid(f"trl refuses these settings: {said}", "Mend `adapter` or `training`.") from error
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(_teller(progress, check))
+    if further is not None:
+        trainer.add_callback(further)
     if config.use_cpu:
         _keep_adapters_precise(trainer.model)
     batch = config.per_device_train_batch_size * config.gradient_accumulation_steps * config.world_size
@@ -136,6 +147,8 @@ def _teller(progress: Progress, check: Callable[[], None]) -> Any:
         check()
 
     def on_log(_: Any, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
+        if logs and "eval_loss" in logs:
+            progress.say("evaluation", step=state.global_step, **_kept(logs, "eval_"))
         if not logs or "loss" not in logs:
             return
         loss = float(logs["loss"])
@@ -152,10 +165,17 @@ def _teller(progress: Progress, check: Callable[[], None]) -> Any:
             learning_rate=logs.get("learning_rate"),
             seconds=round(spent, 3),
             eta_seconds=round(left, 1),
+            **_kept(logs, ""),
         )
 
     heard = {"on_train_begin": on_train_begin, "on_step_end": on_step_end, "on_log": on_log}
     return type("Teller", (TrainerCallback,), heard)()
+
+
+def _kept(logs: dict[str, Any], prefix: str) -> dict[str, Any]:
+    """What trl counts beside the loss."""
+    names = [f"{prefix}{name}" for name in ("mean_token_accuracy", "num_tokens")]
+    return {name: logs[name] for name in (*names, "eval_loss") if name in logs}
 
 
 def _diverged(what: str) -> Diverged:

@@ -11,7 +11,9 @@ Every line is `LORAFORM ` followed by one JSON object with sorted keys and witho
     start      experiment, identity, attempt, method, device, dtype, threads
     data       train_rows, eval_rows, train_tokens, learnt_tokens, longest_row, sequences (rows after packing),
                effective_batch, steps, epochs
-    step       step, steps, epoch, loss, learning_rate, seconds, eta_seconds
+    step       step, steps, epoch, loss, learning_rate, seconds, eta_seconds, mean_token_accuracy, num_tokens (so far)
+    evaluation step, eval_loss, eval_mean_token_accuracy, eval_num_tokens
+    checkpoint epoch, step, uri                      (the artifact as it is after this epoch, where they are kept)
     metrics    the final metrics by name
     done       record, artifact_uri, artifact_digest, seconds, reused (true: an earlier run's record stood there)
     failed     cause, exit_code, message             (and the same message as the last, plain line: `error: ...`)

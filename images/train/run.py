@@ -10,6 +10,7 @@ import math
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from images.train import record as records
 from images.train.base import locate, locate_tokenizer
@@ -75,6 +76,7 @@ def _train(
 ) -> RunRecord:
     base = locate(spec.model, storage, progress, env)
     from images.train.artifact import write_artifact
+    from images.train.checkpoints import keeper
     from images.train.evaluation import DIGITS, means, predict, score
     from images.train.fitting import expected_steps, fit
     from images.train.loading import load_model, load_tokenizer, stop_ids
@@ -105,7 +107,17 @@ def _train(
         adapter = lora_config(spec)
         quantization = quantization_config(spec, hardware)
         model = load_model(base, spec.model, hardware, quantization, full=spec.method == "full")
-        fitted = fit(model, tokenizer, rows, config, adapter, progress, lock.check)
+
+        def keep(model: Any, epoch: int, step: int) -> None:
+            out = Path(scratch) / f"checkpoint-{epoch}"
+            out.mkdir()
+            write_artifact(out, model, tokenizer, spec, stops, {}, ())
+            uri = f"{str(spec.output.checkpoints).rstrip('/')}/{out.name}"
+            storage.upload_folder(out, uri)
+            progress.say("checkpoint", epoch=epoch, step=step, uri=uri)
+
+        keeping = keeper(keep) if spec.output.checkpoints else None
+        fitted = fit(model, tokenizer, rows, config, adapter, progress, lock.check, keeping)
         metrics = dict(fitted.metrics)
         predictions, scores = [], None
         if wanted:

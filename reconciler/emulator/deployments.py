@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from reconciler.emulator import endpoints, models, operations
+from reconciler.emulator import checkpoints, endpoints, models, operations
 from reconciler.emulator.store import BUSY, Row
 from reconciler.emulator.wire.checks import check_display_name, check_split, copy_field, masked_paths, required
 from reconciler.emulator.wire.codec import Message, message_class, new
@@ -34,6 +34,7 @@ def deploy(world: World, request: Message) -> Message:
         raise precondition(
             f"The Model {model.name} has an invokeRoutePrefix: it can be deployed to a dedicated endpoint only."
         )
+    checkpoints.folder(model, one.checkpoint_id, "deployed_model.checkpoint_id")
     _check_resources(one)
     if one.id and not re.fullmatch(r"[1-9][0-9]{0,9}", one.id):
         raise invalid("deployed_model.id", f"Invalid DeployedModel id {one.id}: 1 to 10 digits, not starting with 0.")

@@ -11,7 +11,7 @@ import socket
 from collections.abc import Iterable
 from pathlib import Path
 
-from reconciler.emulator import deployments
+from reconciler.emulator import checkpoints, deployments
 from reconciler.emulator.settings import STUB
 from reconciler.emulator.store import Row
 from reconciler.emulator.wire.codec import Message
@@ -208,7 +208,8 @@ def _start(world: World, row: Row, model: Message, one: Replica) -> None:
         "AIP_PROJECT_NUMBER": project_of(row.parent),
     }
     given = {variable.name: variable.value for variable in spec.env}
-    own["AIP_STORAGE_URI"] = model.artifact_uri or given.get("AIP_STORAGE_URI", "")
+    artifact = checkpoints.folder(model, deployments.read(row).checkpoint_id, "deployed_model.checkpoint_id")
+    own["AIP_STORAGE_URI"] = artifact or given.get("AIP_STORAGE_URI", "")
     program = launch(
         world.settings,
         world.mounts,

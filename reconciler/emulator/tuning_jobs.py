@@ -5,10 +5,11 @@ Supervised tuning and distillation of open and of Google's models. What makes th
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
-from reconciler.emulator import models, tuning_plan
+from reconciler.emulator import checkpoints, models, tuning_plan
 from reconciler.emulator.listing import page
 from reconciler.emulator.store import BUSY, Row
 from reconciler.emulator.tuning_plan import Tuning
@@ -58,6 +59,8 @@ def create(world: World, request: Any) -> Plain:
     job.tuned_model_display_name = tuning.name
     job.state = PENDING
     stamp(job.create_time, world.clock())
+    moment = re.sub(r"\D", "", job.create_time.ToJsonString())[:20]
+    job.experiment = f"{parent}/metadataStores/default/contexts/tuning-experiment-{moment}"
     job.update_time.CopyFrom(job.create_time)
     kept = {"wire": extra, "tuning": tuning.kept(), "serve": not job.output_uri, "own": {}}
     world.store.add(Row(KIND, job.name, parent, job.SerializeToString(), kept, BUSY))
@@ -137,8 +140,10 @@ def _tuning(world: World, job: Message, extra: Json, parent: str) -> Tuning:
     hyper.epoch_count = hyper.epoch_count or 3
     if kind == "supervised_tuning_spec":
         mode, rate, batch = spec.tuning_mode, hyper.learning_rate, hyper.batch_size
+        last_only = spec.export_last_checkpoint_only
     else:
         mode = _mode(own.get("tuningMode", PEFT), place)
+        last_only = bool(own.get("exportLastCheckpointOnly", False))
         rate = float(hyper_extra.get("learningRate", 0))
         batch = _whole(hyper_extra.get("batchSize", 0), f"{place}.hyper_parameters.batch_size")
     teacher = ""
@@ -165,6 +170,7 @@ def _tuning(world: World, job: Message, extra: Json, parent: str) -> Tuning:
         output=job.output_uri.rstrip("/") or tuning_plan.bucket_of(parent, job.name),
         start=job.custom_base_model.rstrip("/") or start,
         teacher=teacher,
+        last_only=last_only,
     )
 
 
@@ -175,11 +181,15 @@ def _base(world: World, job: Message) -> tuple[str, str]:
     asked = job.pre_tuned_model
     if not asked.tuned_model_name:
         raise required("tuning_job.pre_tuned_model.tuned_model_name")
-    model = models.find(world, asked.tuned_model_name)
+    named = asked.tuned_model_name
+    if "/tuningJobs/" in named:
+        named = find(world, named).extra["own"].get("model") or named
+    model = models.find(world, named)
+    start = checkpoints.folder(model, asked.checkpoint_id, "tuning_job.pre_tuned_model.checkpoint_id")
     for row in world.store.every(KIND):
         if row.extra["own"].get("model", "").split("@")[0] == model.name.split("@")[0]:
             asked.base_model = asked.base_model or row.extra["tuning"]["base"]
-    return asked.base_model or model.display_name, model.artifact_uri.rstrip("/")
+    return asked.base_model or model.display_name, start
 
 
 def _address(uri: str, place: str, *, wanted: bool = False) -> None:

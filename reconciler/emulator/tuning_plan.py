@@ -9,11 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from reconciler.emulator import children, deployments, endpoints, models
+from reconciler.emulator import checkpoints, children, deployments, endpoints, models
 from reconciler.emulator.settings import Settings
 from reconciler.emulator.wire.codec import Message, new
 from reconciler.emulator.wire.errors import Json
@@ -22,14 +22,15 @@ from reconciler.emulator.work.containers import CannotRunError
 from reconciler.emulator.world import World
 
 TRAINER, SERVER = "loraform/train", "loraform/serve"
-FINAL = "postprocess/node-0/checkpoints/final"
+CHECKPOINTS = "postprocess/node-0/checkpoints"
 
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
     """One tuning. `epochs` or `steps` is 0; `output` is a `gs://` folder; `start` a folder that replaces the stand-in.
 
-    `teacher` names the model that answers the prompts of a distillation.
+    `teacher` names the model that answers the prompts of a distillation. Without `last_only` a checkpoint is kept after
+    every epoch, at most ten with the last.
     """
 
     base: str
@@ -47,11 +48,12 @@ class Tuning:
     context: str = ""
     start: str = ""
     teacher: str = ""
+    last_only: bool = True
 
     @property
     def final(self) -> str:
         """Where the tuned model lies."""
-        return f"{self.output.rstrip('/')}/{FINAL}"
+        return f"{self.output.rstrip('/')}/{CHECKPOINTS}/{checkpoints.FINAL}"
 
     def kept(self) -> Json:
         """As JSON, for a row."""
@@ -98,32 +100,43 @@ def job(world: World, tuning: Tuning, owner: str) -> Message:
     return children.container(TRAINER, command, (), {}, {}, f"tuning of {tuning.name}")
 
 
-def register(world: World, parent: str, tuning: Tuning, labels: Mapping[str, str]) -> str:
-    """Put the tuned model into the registry; gives `NAME@VERSION`."""
-    base = tuning.start or _found(world.settings, tuning.base)
+def register(
+    world: World, parent: str, tuning: Tuning, labels: Mapping[str, str], kept: Sequence[tuple[int, int]] = ()
+) -> str:
+    """Put the tuned model into the registry; gives `NAME@VERSION`. `kept` are (epoch, step) of its checkpoints."""
     form = "full" if tuning.method == "full" else "adapter"
+    base = _beneath(world, tuning)
     told = {"experiment": tuning.name, "form": form, "model": {"base": base}, "rank": max(tuning.rank, 1), "version": 1}
     model = new("Model", display_name=tuning.name[:128], artifact_uri=tuning.final, labels=dict(labels))
     model.container_spec.image_uri = SERVER
     model.container_spec.args.extend(["--spec", json.dumps(told, sort_keys=True)])
     model.container_spec.health_route, model.container_spec.predict_route = "/health", "/predict"
     model.model_source_info.source_type = 4  # MODEL_GARDEN
+    for number, (epoch, step) in enumerate(kept, 1):
+        model.default_checkpoint_id = str(number)
+        model.checkpoints.add(checkpoint_id=str(number), epoch=epoch, step=step)
     operation = models.upload(world, new("UploadModelRequest", parent=parent, model=model))
     response = new("UploadModelResponse")
     operation.response.Unpack(response)
     return f"{response.model}@{response.model_version_id}"
 
 
-def serve(world: World, parent: str, tuning: Tuning, model: str, labels: Mapping[str, str]) -> tuple[str, str]:
-    """Begin to serve a tuned model at an endpoint of its own name; (endpoint, operation: empty when nothing serves)."""
-    endpoint = new("Endpoint", display_name=tuning.name[:128], labels=dict(labels))
+def serve(
+    world: World, parent: str, tuning: Tuning, model: str, labels: Mapping[str, str], checkpoint: str = ""
+) -> tuple[str, str]:
+    """Begin to serve a tuned model, or a checkpoint of it, at an endpoint of its name.
+
+    Gives (endpoint, operation: empty when nothing serves).
+    """
+    name = f"{tuning.name[:100]} checkpoint {checkpoint}" if checkpoint else tuning.name[:128]
+    endpoint = new("Endpoint", display_name=name, labels=dict(labels))
     made = endpoints.create(world, new("CreateEndpointRequest", parent=parent, endpoint=endpoint))
     found = new("Endpoint")
     made.response.Unpack(found)
     if world.settings.program(SERVER) is None:
         return found.name, ""
     request = new("DeployModelRequest", endpoint=found.name, traffic_split={"0": 100})
-    request.deployed_model.model = model
+    request.deployed_model.model, request.deployed_model.checkpoint_id = model, checkpoint
     request.deployed_model.automatic_resources.min_replica_count = 1
     return found.name, deployments.deploy(world, request).name
 
@@ -144,6 +157,12 @@ def _spec(tuning: Tuning, base: str, identity: str) -> Json:
     training |= {"max_steps": tuning.steps} if tuning.steps else {"num_train_epochs": tuning.epochs}
     if tuning.evaluate_every:
         training |= {"eval_strategy": "steps", "eval_steps": tuning.evaluate_every}
+    elif tuning.validation and tuning.epochs:
+        training |= {"eval_strategy": "epoch"}
+    place = f"{tuning.output.rstrip('/')}/postprocess/node-0"
+    output = {"record": f"{place}/runs/{identity[:20]}.json", "lock": f"{place}/runs/{identity[:20]}.lock"}
+    if not tuning.last_only:
+        output["checkpoints"] = f"{tuning.output.rstrip('/')}/{CHECKPOINTS}"
     return {
         "version": 1,
         "fleet": "managed",
@@ -153,15 +172,20 @@ def _spec(tuning: Tuning, base: str, identity: str) -> Json:
         "model": {"base": base},
         "adapter": {} if tuning.method == "full" else {"r": tuning.rank, "lora_alpha": 2 * tuning.rank},
         "training": training,
-        "output": {
-            "record": f"{tuning.output.rstrip('/')}/postprocess/node-0/runs/{identity[:20]}.json",
-            "lock": f"{tuning.output.rstrip('/')}/postprocess/node-0/runs/{identity[:20]}.lock",
-        },
+        "output": output,
     }
 
 
-def _found(settings: Settings, base: str) -> str:
+def _beneath(world: World, tuning: Tuning) -> str:
+    """What a tuned adapter lies upon: as it says itself, else as it was asked for."""
+    adapter = world.mounts.read(f"{tuning.final}/adapter_config.json")
     try:
-        return stand_in(settings, base)
+        said = json.loads(adapter)["base_model_name_or_path"] if adapter else None
+    except (ValueError, KeyError, TypeError):
+        said = None
+    if said:
+        return str(said)
+    try:
+        return tuning.start or stand_in(world.settings, tuning.base)
     except CannotRunError:
-        return base
+        return tuning.base

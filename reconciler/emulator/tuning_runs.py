@@ -1,12 +1,17 @@
 """Makes tuning jobs run: one custom job of the tuning program each; then the model is registered, and served if due.
 
-One call of `advance` does what can be done now and never blocks. `own` in a row's `extra` says how far a job is:
-`job`, then `model` and `endpoint`, and the `operation` that deploys it.
+One call of `advance` does what can be done now and never blocks. `own` in a row's `extra` says how far a job is: `job`,
+`trained`, `model` with the checkpoints `kept` as [epoch, step], then one endpoint after the other in `endpoints`, and
+the `operation` that deploys the last of them.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import suppress
+
+from google.protobuf import json_format
 
 from reconciler.emulator import children, fates, jobs, operations, tuning_jobs, tuning_plan
 from reconciler.emulator.store import BUSY, DONE, Row
@@ -42,25 +47,18 @@ def _step(world: World, row: Row, job: Message) -> bool:
 def _advanced(world: World, row: Row, job: Message) -> bool:
     own: Json = dict(row.extra["own"])
     tuning = Tuning(**row.extra["tuning"])
-    parent = parent_of(row.name)
     before = job.state
     failure, over = "", False
-    if own.get("trained") and "model" not in own:
-        own["model"] = tuning_plan.register(world, parent, tuning, job.labels)
-    elif "job" not in own and "model" not in own:
+    if "model" in own:
+        failure, over = _served(world, row, job, tuning, own)
+    elif own.get("trained"):
+        _learn(world, job, tuning, own)
+        own["model"] = tuning_plan.register(world, parent_of(row.name), tuning, job.labels, own["kept"])
+    elif "job" not in own:
         try:
-            own["job"] = children.begin(world, tuning_plan.job(world, tuning, row.name), parent, row.name)
+            own["job"] = children.begin(world, tuning_plan.job(world, tuning, row.name), parent_of(row.name), row.name)
         except (CannotRunError, ApiError) as error:
             failure = str(error)
-    elif "operation" in own:
-        operation = operations.get(world, new("google.longrunning.GetOperationRequest", name=own["operation"]))
-        over, failure = operation.done, operation.error.message
-    elif "model" in own and not row.extra["serve"]:
-        over = True
-    elif "model" in own:
-        endpoint, operation_name = tuning_plan.serve(world, parent, tuning, own["model"], job.labels)
-        own |= {"endpoint": endpoint, **({"operation": operation_name} if operation_name else {})}
-        over = not operation_name
     else:
         child = children.look(world, own["job"])
         if child.state in (jobs.RUNNING, jobs.SUCCEEDED) and job.state != tuning_jobs.RUNNING:
@@ -77,33 +75,84 @@ def _advanced(world: World, row: Row, job: Message) -> bool:
         job.error.code, job.error.message = RPC_CODES["FAILED_PRECONDITION"], failure
     elif over:
         job.state = tuning_jobs.SUCCEEDED
-        _tell(world, job, tuning, own)
+        _tell(job, own)
     if failure or over:
         stamp(job.end_time, world.clock())
     tuning_jobs.save(world, row, job, {**row.extra, "own": own}, DONE if failure or over else BUSY)
     return True
 
 
-def _tell(world: World, job: Message, tuning: Tuning, own: Json) -> None:
+def _served(world: World, row: Row, job: Message, tuning: Tuning, own: Json) -> tuple[str, bool]:
+    """Serve the checkpoints one after the other, the model itself last; (what went wrong, whether it is over)."""
+    if not row.extra["serve"]:
+        return "", True
+    operation_name = own.pop("operation", "")
+    if operation_name:
+        operation = operations.get(world, new("google.longrunning.GetOperationRequest", name=operation_name))
+        if not operation.done:
+            own["operation"] = operation_name
+            return "", False
+        if operation.error.message:
+            return operation.error.message, False
+    number = len(own.get("endpoints", ())) + 1
+    if number > len(own["kept"]):
+        return "", True
+    checkpoint = str(number) if number < len(own["kept"]) else ""
+    endpoint, begun = tuning_plan.serve(world, parent_of(row.name), tuning, own["model"], job.labels, checkpoint)
+    own["endpoints"] = [*own.get("endpoints", ()), endpoint]
+    if begun:
+        own["operation"] = begun
+    return "", False
+
+
+def _learn(world: World, job: Message, tuning: Tuning, own: Json) -> None:
+    """Read what the program has told: its checkpoints, and what it found in the data."""
+    steps, kept = 0, []
+    for event in _events(world, own.get("job", "")):
+        with suppress(KeyError, TypeError, ValueError, json_format.ParseError):  # a program may say what it likes
+            steps = max(steps, int(event.get("step", 0)))
+            if event["event"] == "checkpoint":
+                kept.append([int(event["epoch"]), int(event["step"])])
+            elif event["event"] == "statistics":
+                _show(job, event["data"])
+    own["kept"] = [*kept, [tuning.epochs, steps]]
+    for part in (job.tuning_data_stats.supervised_tuning_data_stats, _distilled(job)):
+        if part.tuning_dataset_example_count:
+            part.tuning_step_count = steps
+
+
+def _show(job: Message, found: Json) -> None:
+    supervised = job.WhichOneof("tuning_spec") == "supervised_tuning_spec"
+    target = job.tuning_data_stats.supervised_tuning_data_stats if supervised else _distilled(job)
+    json_format.ParseDict(found, target, ignore_unknown_fields=True)
+
+
+def _distilled(job: Message) -> Message:
+    return job.tuning_data_stats.distillation_data_stats.training_dataset_stats
+
+
+def _tell(job: Message, own: Json) -> None:
+    endpoints = own.get("endpoints", [])
     job.tuned_model.model = own["model"]
-    job.tuned_model.endpoint = own.get("endpoint", "")
-    last = job.tuned_model.checkpoints.add(
-        checkpoint_id="1", epoch=tuning.epochs, step=_steps(world, own.get("job", ""))
-    )
-    last.endpoint = own.get("endpoint", "")
+    job.tuned_model.endpoint = endpoints[-1] if endpoints else ""
+    for number, (epoch, step) in enumerate(own["kept"], 1):
+        one = job.tuned_model.checkpoints.add(checkpoint_id=str(number), epoch=epoch, step=step)
+        one.endpoint = endpoints[number - 1] if endpoints else ""
 
 
-def _steps(world: World, child: str) -> int:
-    """How many steps the trainer has said that it took."""
-    steps = 0
+def _events(world: World, child: str) -> Iterator[Json]:
+    """What a trainer has told on its output; a line that is none of its own is passed over."""
+    if not child:
+        return
     try:
         with children.log_of(world, child).open(encoding="utf-8", errors="replace") as lines:
             for line in lines:
-                if line.startswith("LORAFORM ") and '"event": "step"' in line:
-                    steps = int(json.loads(line.removeprefix("LORAFORM ")).get("step", steps))
-    except (OSError, ValueError, AttributeError, TypeError):
-        pass
-    return steps
+                if line.startswith("LORAFORM {"):
+                    found = json.loads(line.removeprefix("LORAFORM "))
+                    if isinstance(found, dict) and "event" in found:
+                        yield found
+    except (OSError, ValueError):
+        return
 
 
 def _close(world: World, row: Row, job: Message, verdict: fates.Verdict) -> bool:

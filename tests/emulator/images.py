@@ -115,6 +115,9 @@ told = {"spec": spec, "train": read("train"), "eval": read("eval") if "eval" in 
 print("LORAFORM " + json.dumps({"event": "step", "time": 1.8e9, "step": 1, "steps": 2, "loss": 2.5}), flush=True)
 print("LORAFORM " + json.dumps({"event": "step", "time": 1.8e9 + 1, "step": 2, "steps": 2, "loss": 1.5}), flush=True)
 print("LORAFORM " + json.dumps({"event": "metrics", "time": 1.8e9 + 2, "eval_loss": 1.25}), flush=True)
+if "checkpoints" in spec["output"]:
+    uri = spec["output"]["checkpoints"] + "/checkpoint-1"
+    print("LORAFORM " + json.dumps({"event": "checkpoint", "epoch": 1, "step": 1, "uri": uri}), flush=True)
 bucket, _, folder = out.removeprefix("gs://").partition("/")
 query = urllib.parse.urlencode({"uploadType": "media", "name": folder + "/told.json"})
 url = os.environ["STORAGE_EMULATOR_HOST"] + "/upload/storage/v1/b/" + bucket + "/o?" + query

@@ -93,7 +93,8 @@ def test_google_genai_tunes_an_open_model_and_the_artifact_lies_where_the_docume
     )
     assert (spec["training"]["num_train_epochs"], spec["training"]["learning_rate"]) == (2, 0.001)
     assert spec["training"]["per_device_train_batch_size"] == 4
-    assert [(one.checkpoint_id, one.epoch, one.step) for one in done.tuned_model.checkpoints] == [("1", 2, 2)]
+    told = [(one.checkpoint_id, one.epoch, one.step, one.endpoint) for one in done.tuned_model.checkpoints]
+    assert told == [("1", 1, 1, None), ("2", 2, 2, None)]
     model = cloud.models.get_model(name=done.tuned_model.model)
     assert (model.display_name, model.artifact_uri) == ("a llama", f"gs://tuned-by-genai/{FINAL.rpartition('/')[0]}")
     assert [one.name for one in tunings.list()] == [job.name]
@@ -201,6 +202,65 @@ def test_a_tuned_model_is_tuned_further(cloud: Cloud, bucket: Bucket) -> None:
     assert second["state"] == "JOB_STATE_SUCCEEDED", second
     assert second["preTunedModel"]["baseModel"] == LLAMA
     assert objects.json(FINAL)["spec"]["model"]["base"] == "gs://tuned-twice/one/postprocess/node-0/checkpoints/final"
+
+
+def test_the_last_checkpoint_alone_is_exported_when_that_is_asked_for(cloud: Cloud, bucket: Bucket) -> None:
+    objects = bucket("tuned-last")
+    uri = objects.write("train.jsonl", ROW)
+    body = supervised(uri, outputUri="gs://tuned-last/out")
+    body["supervisedTuningSpec"]["exportLastCheckpointOnly"] = True
+
+    done = ended(cloud, create(cloud, body)["name"])
+
+    assert [one["checkpointId"] for one in done["tunedModel"]["checkpoints"]] == ["1"]
+    assert "checkpoints" not in objects.json(FINAL)["spec"]["output"]
+
+
+def test_every_checkpoint_of_a_google_model_is_served_and_the_last_is_the_default(cloud: Cloud, bucket: Bucket) -> None:
+    uri = bucket("tuned-checkpoints").write("train.jsonl", ROW)
+    body = supervised(uri, baseModel="gemini-2.5-flash", tunedModelDisplayName="kind")
+
+    tuned = ended(cloud, create(cloud, body)["name"])["tunedModel"]
+    shown = [cloud.endpoints.get_endpoint(name=one["endpoint"]) for one in tuned["checkpoints"]]
+    model = cloud.models.get_model(name=tuned["model"])
+
+    assert [(one["checkpointId"], one["epoch"]) for one in tuned["checkpoints"]] == [("1", "1"), ("2", "3")]
+    assert tuned["endpoint"] == tuned["checkpoints"][-1]["endpoint"]
+    assert [one.display_name for one in shown] == ["kind checkpoint 1", "kind"]
+    assert [one.deployed_models[0].checkpoint_id for one in shown] == ["1", ""]
+    assert [model.default_checkpoint_id, len(model.checkpoints)] == ["2", 2]
+
+
+def test_tuning_goes_on_from_a_checkpoint(cloud: Cloud, bucket: Bucket) -> None:
+    objects = bucket("tuned-from-checkpoint")
+    uri = objects.write("train.jsonl", ROW)
+    place = "gs://tuned-from-checkpoint"
+    first = ended(cloud, create(cloud, supervised(uri, outputUri=f"{place}/one"))["name"])
+    asked = {"tunedModelName": first["tunedModel"]["model"], "checkpointId": "1"}
+    body = supervised(uri, outputUri=f"{place}/out", preTunedModel=asked)
+    del body["baseModel"]
+
+    ended(cloud, create(cloud, body)["name"])
+
+    used = objects.json(FINAL)["spec"]["model"]["base"]
+    assert used == f"{place}/one/postprocess/node-0/checkpoints/checkpoint-1"
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        create(cloud, {**body, "preTunedModel": {**asked, "checkpointId": "9"}})
+    with refused.value:
+        assert "has no checkpoint 9. Its checkpoints: 1, 2." in refused.value.read().decode()
+
+
+def test_a_job_tells_of_its_data_and_its_experiment(cloud: Cloud, bucket: Bucket) -> None:
+    uri = bucket("tuned-statistics").write("train.jsonl", ROW * 3)
+
+    made = create(cloud, supervised(uri, outputUri="gs://tuned-statistics/out"))
+    told = ended(cloud, made["name"])["tuningDataStats"]["supervisedTuningDataStats"]
+
+    assert "/metadataStores/default/contexts/tuning-experiment-20" in made["experiment"]
+    assert (told["tuningDatasetExampleCount"], told["totalTuningCharacterCount"]) == ("3", "12")
+    assert told["tuningStepCount"] == "2"
+    assert told["userMessagePerExampleDistribution"]["mean"] == 2
+    assert told["userDatasetExamples"][0] == {"role": "user", "parts": [{"text": "hi"}]}
 
 
 def test_the_metrics_are_tensorboard_events_under_their_documented_names(cloud: Cloud, bucket: Bucket) -> None:
