@@ -5,7 +5,6 @@ Supervised tuning and distillation of open and of Google's models. What makes th
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -59,8 +58,6 @@ def create(world: World, request: Any) -> Plain:
     job.tuned_model_display_name = tuning.name
     job.state = PENDING
     stamp(job.create_time, world.clock())
-    moment = re.sub(r"\D", "", job.create_time.ToJsonString())[:20]
-    job.experiment = f"{parent}/metadataStores/default/contexts/tuning-experiment-{moment}"
     job.update_time.CopyFrom(job.create_time)
     kept = {"wire": extra, "tuning": tuning.kept(), "serve": not job.output_uri, "own": {}}
     world.store.add(Row(KIND, job.name, parent, job.SerializeToString(), kept, BUSY))

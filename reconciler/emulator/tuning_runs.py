@@ -18,7 +18,7 @@ from reconciler.emulator.store import BUSY, DONE, Row
 from reconciler.emulator.tuning_plan import Tuning
 from reconciler.emulator.wire.codec import Message, new
 from reconciler.emulator.wire.errors import RPC_CODES, ApiError, Json
-from reconciler.emulator.wire.names import parent_of
+from reconciler.emulator.wire.names import last, parent_of
 from reconciler.emulator.work.containers import CannotRunError
 from reconciler.emulator.world import World, stamp
 
@@ -64,6 +64,7 @@ def _advanced(world: World, row: Row, job: Message) -> bool:
         if child.state in (jobs.RUNNING, jobs.SUCCEEDED) and job.state != tuning_jobs.RUNNING:
             job.state = tuning_jobs.RUNNING
             job.start_time.CopyFrom(child.start_time)
+            job.experiment = f"{parent_of(row.name)}/metadataStores/default/contexts/tuning-experiment-{last(row.name)}"
         elif child.state == jobs.SUCCEEDED:
             own["trained"] = True
         elif children.ended(child):

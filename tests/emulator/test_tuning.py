@@ -161,6 +161,8 @@ def test_sft_train_tunes_a_custom_base_in_full(cloud: Cloud, bucket: Bucket) -> 
     done = ended(cloud, job.resource_name)
 
     assert done["state"] == "JOB_STATE_SUCCEEDED", done
+    assert job.refresh().has_succeeded
+    assert job.experiment.name == done["experiment"].rpartition("/")[2]
     told = objects.json(FINAL)
     assert (told["spec"]["method"], told["spec"]["model"]) == ("full", {"base": "gs://tuned-by-sft/base"})
     assert (told["train"], told["eval"]) == ([CHAT], [CHAT])
@@ -253,10 +255,10 @@ def test_tuning_goes_on_from_a_checkpoint(cloud: Cloud, bucket: Bucket) -> None:
 def test_a_job_tells_of_its_data_and_its_experiment(cloud: Cloud, bucket: Bucket) -> None:
     uri = bucket("tuned-statistics").write("train.jsonl", ROW * 3)
 
-    made = create(cloud, supervised(uri, outputUri="gs://tuned-statistics/out"))
-    told = ended(cloud, made["name"])["tuningDataStats"]["supervisedTuningDataStats"]
+    done = ended(cloud, create(cloud, supervised(uri, outputUri="gs://tuned-statistics/out"))["name"])
+    told = done["tuningDataStats"]["supervisedTuningDataStats"]
 
-    assert "/metadataStores/default/contexts/tuning-experiment-20" in made["experiment"]
+    assert "/metadataStores/default/contexts/tuning-experiment-" in done["experiment"]
     assert (told["tuningDatasetExampleCount"], told["totalTuningCharacterCount"]) == ("3", "12")
     assert told["tuningStepCount"] == "2"
     assert told["userMessagePerExampleDistribution"]["mean"] == 2

@@ -1,11 +1,13 @@
-"""One managed tuning by the real trainer, on a tiny model with random weights."""
+"""Managed tuning by the real trainer, on a tiny model with random weights."""
 
 from __future__ import annotations
 
 import json
+import struct
 import sys
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import pytest
 from google.auth.credentials import AnonymousCredentials
@@ -18,8 +20,37 @@ from tests.images.serve.tiny import build_base
 PARENT = "projects/real/locations/us-central1"
 
 
+def tuned(url: str, body: dict[str, Any]) -> dict[str, Any]:
+    """Create a tuning job and wait for its end."""
+    name = post(f"{url}/v1beta1/{PARENT}/tuningJobs", body)["name"]
+
+    def look() -> dict[str, Any]:
+        with urllib.request.urlopen(f"{url}/v1beta1/{name}", timeout=30) as answer:
+            found: dict[str, Any] = json.load(answer)
+        return found
+
+    done = until(look, lambda found: found["state"] not in ("JOB_STATE_PENDING", "JOB_STATE_RUNNING"), 400)
+    assert done["state"] == "JOB_STATE_SUCCEEDED", done
+    return done
+
+
+def metrics(content: bytes) -> dict[str, int]:
+    """How many points each metric of an event file has."""
+    found: dict[str, int] = {}
+    while content:
+        [size] = struct.unpack("<Q", content[:8])
+        record = content[12 : 12 + size]
+        content = content[16 + size :]
+        for side in (b"train", b"eval"):
+            for name in (b"total_loss", b"fraction_of_correct_next_step_preds", b"num_predictions"):
+                tag = b"/" + side + b"_" + name
+                if tag in record:
+                    found[tag.decode()] = found.get(tag.decode(), 0) + 1
+    return found
+
+
 @pytest.mark.heavy
-def test_the_real_trainer_distils_a_stand_in_and_leaves_an_adapter(tmp_path: Path) -> None:
+def test_the_real_trainer_distils_a_stand_in_and_tunes_it_further_from_a_checkpoint(tmp_path: Path) -> None:
     base = tmp_path / "base"
     build_base(base)
     programs = {"loraform/train": [sys.executable, "-m", "images.train"]}
@@ -30,22 +61,38 @@ def test_the_real_trainer_distils_a_stand_in_and_leaves_an_adapter(tmp_path: Pat
         client = storage.Client("p", credentials=AnonymousCredentials(), client_options={"api_endpoint": url})
         bucket = client.create_bucket("real")
         bucket.blob("prompts.jsonl").upload_from_string(rows)
-        hyper = {"epochCount": 1, "batchSize": 4, "learningRate": 1e-3}
+        hyper = {"epochCount": 3, "batchSize": 4, "learningRate": 1e-3}
         spec = {"promptDatasetUri": "gs://real/prompts.jsonl", "hyperParameters": hyper, "baseTeacherModel": "teacher"}
         spec |= {"tuningMode": "TUNING_MODE_PEFT_ADAPTER", "validationDatasetUri": "gs://real/prompts.jsonl"}
-        body = {"baseModel": "student", "distillationSpec": spec, "outputUri": "gs://real/out"}
-        name = post(f"{url}/v1beta1/{PARENT}/tuningJobs", body)["name"]
-
-        def look() -> dict[str, object]:
-            with urllib.request.urlopen(f"{url}/v1beta1/{name}", timeout=30) as answer:
-                found: dict[str, object] = json.load(answer)
-            return found
-
-        done = until(look, lambda found: found["state"] not in ("JOB_STATE_PENDING", "JOB_STATE_RUNNING"), 300)
-        names = [blob.name for blob in bucket.list_blobs(prefix="out/")]
+        first = tuned(url, {"baseModel": "student", "distillationSpec": spec, "outputUri": "gs://real/out"})
+        [events] = list(bucket.list_blobs(prefix="out/postprocess/node-0/metrics/"))
+        points = metrics(events.download_as_bytes())
+        again = {"trainingDatasetUri": "gs://real/prompts.jsonl", "hyperParameters": hyper}
+        asked = {"tunedModelName": first["tunedModel"]["model"], "checkpointId": "2"}
+        tuned(url, {"preTunedModel": asked, "supervisedTuningSpec": again, "outputUri": "gs://real/more"})
+        names = {blob.name for blob in bucket.list_blobs()}
+        adapter = json.loads(
+            bucket.blob("more/postprocess/node-0/checkpoints/final/adapter_config.json").download_as_bytes()
+        )
         client.close()
 
-    assert done["state"] == "JOB_STATE_SUCCEEDED", done
-    assert "out/postprocess/node-0/checkpoints/final/adapter_model.safetensors" in names
+    place = "out/postprocess/node-0/checkpoints"
+    assert {f"{place}/{one}/adapter_model.safetensors" for one in ("final", "checkpoint-1", "checkpoint-2")} <= names
+    assert f"{place}/checkpoint-3/adapter_model.safetensors" not in names
+    assert [(one["epoch"], one["step"]) for one in first["tunedModel"]["checkpoints"]] == [
+        ("1", "2"),
+        ("2", "4"),
+        ("3", "6"),
+    ]
     assert "out/distillation_labelled_dataset.jsonl" in names
-    assert any(name.startswith("out/postprocess/node-0/metrics/events.out.tfevents.") for name in names)
+    assert first["tuningDataStats"]["distillationDataStats"]["trainingDatasetStats"]["userInputTokenDistribution"]
+    assert points == {
+        "/train_total_loss": 6,
+        "/train_fraction_of_correct_next_step_preds": 6,
+        "/train_num_predictions": 6,
+        "/eval_total_loss": 3,
+        "/eval_fraction_of_correct_next_step_preds": 3,
+        "/eval_num_predictions": 3,
+    }
+    assert adapter["base_model_name_or_path"] == "gs://real/more/postprocess/node-0/base"
+    assert "more/postprocess/node-0/base/model.safetensors" in names

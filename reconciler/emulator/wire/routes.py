@@ -23,6 +23,7 @@ SERVICES = (
     "pipeline_service",
     "gen_ai_tuning_service",
     "model_garden_service",
+    "metadata_service",
 )
 # The operations, locations and IAM mixins are repeated in every service; they are named after their own.
 MIXINS = {

@@ -101,7 +101,8 @@ def _train(words: Sequence[str]) -> tuple[int, Points]:
                 evaluated |= kind == "evaluation"
                 # The last metrics repeat the last evaluation of a trainer that tells of its evaluations.
                 if kind in ("step", "evaluation") or (kind == "metrics" and not evaluated):
-                    points += _points(event, step, sums)
+                    known = {(one[1], one[2]) for one in points}
+                    points += [one for one in _points(event, step, sums) if (one[1], one[2]) not in known]
     return trainer.returncode, points
 
 
