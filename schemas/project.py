@@ -30,6 +30,9 @@ class Images(Block):
     serve: str = Field("loraform/serve", min_length=1)
 
 
+Price = Annotated[float, Field(ge=0, strict=False)]
+
+
 class Policy(Block):
     """What a plan may do without a word from a person."""
 
@@ -62,6 +65,9 @@ class Project(Manifest):
     )
     defaults: dict[str, Any] = Field({}, description="Blocks that every experiment has unless it says otherwise.")
     policy: Policy = Policy()
+    prices: Annotated[dict[str, dict[str, Price]], Effect.NOTHING] = Field(
+        {}, description="Region (or *) -> machine or accelerator type -> USD an hour; over Loraform's short table."
+    )
 
     def target(self, name: str | None = None) -> tuple[str, Target]:
         """The named target, or the default one. KeyError for a name that is not there."""

@@ -54,6 +54,9 @@ PHASES: Mapping[str, Phase] = {
 """A paused job, like any state that is not listed, is `unknown`: it is waited for, and after an hour shown."""
 
 
+STRATEGIES = ("STRATEGY_UNSPECIFIED", "ON_DEMAND", "LOW_COST", "STANDARD", "SPOT", "", "FLEX_START")
+"""`google.cloud.aiplatform.v1.Scheduling.Strategy` by number."""
+
 RECIPE: int = TrainingSpec.model_fields["recipe"].default
 """The trainer's recipe: raised by hand, with a `!`, when the same spec means another result on purpose."""
 
@@ -154,6 +157,7 @@ def live(payload: Payload, fleet: str) -> tuple[LiveResource, ...]:
                 "state": state,
                 "output_directory": payloads.text(folder, "output_uri_prefix"),
                 "labels": own,
+                **_machines(spec, phase),
                 **_spent(payload, spec, phase),
             },
             failure=_failure(payload, state) if phase is Phase.FAILED else None,
@@ -264,6 +268,18 @@ def _since(payload: Payload, phase: Phase) -> float:
     if phase is Phase.PENDING:
         return payloads.seconds(payload, "create_time")
     return payloads.seconds(payload, "update_time", "create_time")
+
+
+def _machines(spec: Payload, phase: Phase) -> dict[str, Json]:
+    """What a job that runs has of machines, as far as it costs something now."""
+    if phase is not Phase.RUNNING:
+        return {}
+    pools: list[Json] = [
+        {"machine": payloads.mapping(pool, "machine_spec"), "replicas": payloads.integer(pool, "replica_count")}
+        for pool in payloads.messages(spec, "worker_pool_specs")
+    ]
+    strategy = payloads.enum(payloads.mapping(spec, "scheduling"), "strategy", STRATEGIES)
+    return {"machines": pools, "spot": strategy in ("SPOT", "FLEX_START")}
 
 
 def _spent(payload: Payload, spec: Payload, phase: Phase) -> dict[str, Json]:

@@ -218,6 +218,8 @@ def _deployed(endpoint: Payload, experiment: str, stamp: str, item: Payload, our
         "ours": ours,
         "neighbours": len(payloads.messages(endpoint, "deployed_models")) - 1,
         "labels": labels.labels_of(endpoint),
+        "machines": [{"machine": payloads.mapping(resources, "machine_spec"), "replicas": least}],
+        "spot": bool(resources.get("spot")),
     }
     return LiveResource(
         address=Address(experiment, Role.DEPLOYMENT),

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 from reconciler.cli.reading import Wrong, read_repository
 from reconciler.cli.root import find_root
-from reconciler.cli.workplace import connect_only, read_accepted_revision
+from reconciler.cli.workplace import connect_with_project, read_accepted_revision
 from reconciler.cloud.reconcile import Pass, Wish, look
 from reconciler.cloud.site import Site
 from reconciler.core.errors import Refused, Severity
 from reconciler.core.guardrails import NO_LIMITS
 from reconciler.core.resources import Resource
+from schemas.project import Project
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,7 @@ class Agreed:
     site: Site
     seen: Pass
     where: str
+    project: Project
 
 
 def look_at_agreed(target: str | None) -> Agreed:
@@ -29,11 +31,11 @@ def look_at_agreed(target: str | None) -> Agreed:
     Raises `Wrong` when its manifests have errors, Refused when it declares nothing, LoraformError when nothing was
     accepted yet.
     """
-    site = connect_only(target)
+    site, project = connect_with_project(target)
     desired, where = _of_tree(target) if site.target.local else _of_accepted(site, target)
     if not desired:
         raise Refused("Nothing is declared there: beside that, all that is live would look wrong.")
-    return Agreed(site, look(site, Wish(desired, limits=NO_LIMITS)), where)
+    return Agreed(site, look(site, Wish(desired, limits=NO_LIMITS)), where, project)
 
 
 def _of_tree(target: str | None) -> tuple[tuple[Resource, ...], str]:

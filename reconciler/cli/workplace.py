@@ -124,10 +124,15 @@ def open_accepted(
 
 def connect_only(target: str | None = None, *, parallelism: int = PARALLELISM) -> Site:
     """The target's connections, for verbs about live things: errors in manifests are no obstacle to them."""
+    return connect_with_project(target, parallelism=parallelism)[0]
+
+
+def connect_with_project(target: str | None = None, *, parallelism: int = PARALLELISM) -> tuple[Site, Project]:
+    """The same with the project file."""
     root = find_root()
     loaded = load(root, target)
     raise_project_errors(loaded)
-    return open_site(target_of(loaded.project, target, root), root, parallelism=parallelism)
+    return open_site(target_of(loaded.project, target, root), root, parallelism=parallelism), loaded.project
 
 
 @contextmanager

@@ -49,6 +49,15 @@ def log_tail(vertex: Vertex, live: LiveResource, lines: int = TAIL) -> tuple[str
     return tuple(_text(entry) for entry in reversed(list(answer.get("entries", ()))))
 
 
+def endpoint_was_asked(vertex: Vertex, endpoint: str, since: str) -> bool:
+    """Whether a server of the endpoint wrote the line of a request since then; each answers one with one line."""
+    kind = "aiplatform.googleapis.com/Endpoint"
+    query = (
+        f'resource.type="{kind}" AND resource.labels.endpoint_id="{_last(endpoint)}" AND jsonPayload.message="predict"'
+    )
+    return next(read_logs(vertex, query, since), None) is not None
+
+
 def read_logs(vertex: Vertex, query: str, since: str = "") -> Iterator[tuple[str, str]]:
     """The entries that match a Cloud Logging filter, page by page, as (timestamp, text)."""
     body: dict[str, Any] = {

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
 from reconciler.core.changes import Action, Change, Plan, Reason, plan_id
+from reconciler.core.prices import Prices, per_day
 from reconciler.core.resources import LiveResource, Phase, Role, Snapshot
 
 
@@ -14,6 +16,8 @@ class Orphan:
 
     live: LiveResource
     why: str
+    per_day: float | None = None
+    """What it costs a day as it stands; None where that is not known."""
 
 
 def orphans(plan: Plan, snapshot: Snapshot) -> tuple[Orphan, ...]:
@@ -35,6 +39,30 @@ def orphans(plan: Plan, snapshot: Snapshot) -> tuple[Orphan, ...]:
         sorted(
             found, key=lambda item: (item.live.address.experiment, order.index(item.live.address.role), item.live.name)
         )
+    )
+
+
+def priced(found: Iterable[Orphan], prices: Prices, region: str) -> tuple[Orphan, ...]:
+    """The same with what each costs a day."""
+    return tuple(replace(item, per_day=per_day(item.live, prices, region)) for item in found)
+
+
+def idle(snapshot: Snapshot, known: Collection[Orphan], asked: Collection[str], before: float) -> tuple[Orphan, ...]:
+    """Deployments with traffic that got no request: `asked` names the endpoints on which one was logged.
+
+    One that was made after `before` (seconds since the epoch) has not had the time. They are in git: nothing removes
+    them but a person.
+    """
+    counted = {item.live.name for item in known}
+    return tuple(
+        Orphan(live, "in git, and no request was logged")
+        for live in sorted(snapshot.live, key=lambda item: (item.address.experiment, item.name))
+        if live.address.role is Role.DEPLOYMENT
+        and live.phase is Phase.READY
+        and live.spec.get("traffic")
+        and live.created < before
+        and live.name not in counted
+        and str(live.outputs.get("endpoint", "")) not in asked
     )
 
 

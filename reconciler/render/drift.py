@@ -1,4 +1,4 @@
-"""Drift and orphans as a person reads them: what came from outside git first, then what is only not done yet."""
+"""Drift as a person reads it: what came from outside git first, then what is only not done yet."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from rich.text import Text
 
 from reconciler.core.drift import Difference, Verdict
-from reconciler.core.orphans import Orphan
 from reconciler.render import words
 
 _STYLES = {Verdict.DRIFTED: "bold red", Verdict.MISSING: "bold red", Verdict.PENDING: "cyan"}
@@ -50,33 +49,3 @@ def drift_json(found: Iterable[Difference], *, where: str) -> str:
         for item in found
     ]
     return json.dumps({"version": 1, "tree": where, "differences": rows}, indent=2, allow_nan=False) + "\n"
-
-
-def orphans_text(found: Iterable[Orphan]) -> Text:
-    """A line for each thing that nobody needs."""
-    found = tuple(found)
-    if not found:
-        return Text("No orphan: all that is live is in git and answers.\n")
-    width = max(len(words.clean(item.live.address.experiment)) for item in found)
-    text = Text()
-    for item in found:
-        live = item.live
-        text.append(f"{words.clean(live.address.experiment):<{width}}  {live.address.role:<11} {live.phase:<8} ")
-        text.append(f"{item.why}  ", "yellow").append(f"{words.clean(live.name)}\n")
-    return text.append(f"{len(found)} in all.   `loraform gc` shows how they go.\n", "bold")
-
-
-def orphans_json(found: Iterable[Orphan]) -> str:
-    """The same for programs."""
-    rows = [
-        {
-            "experiment": item.live.address.experiment,
-            "role": str(item.live.address.role),
-            "name": item.live.name,
-            "identity": item.live.stamp,
-            "phase": str(item.live.phase),
-            "why": item.why,
-        }
-        for item in found
-    ]
-    return json.dumps({"version": 1, "orphans": rows}, indent=2, allow_nan=False) + "\n"
