@@ -24,6 +24,7 @@ GATE = "loraform-gate"
 TRAINED_BY = "loraform-trained-by"
 
 YES = "true"
+ROLES: Mapping[str, Role] = {role.value: role for role in Role}
 
 
 def labels_of(payload: Mapping[str, Json]) -> dict[str, str]:
@@ -38,7 +39,7 @@ def owner(payload: Mapping[str, Json], fleet: str) -> Address | None:
     if labels.get(FLEET) != fleet or not labels.get(EXPERIMENT):
         return None
     role = labels.get(ROLE, "")
-    return Address(labels[EXPERIMENT], Role(role)) if role in {word.value for word in Role} else None
+    return Address(labels[EXPERIMENT], ROLES[role]) if role in ROLES else None
 
 
 def foreign(labels: Mapping[str, str]) -> dict[str, str]:

@@ -12,9 +12,10 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from reconciler.backends.labels import ROLES
 from reconciler.cloud.storage import ABSENT, Listed, Storage
 from reconciler.core.errors import CloudError, Conflict, NotFound
-from reconciler.core.resources import SHORT, Address, Claim, Json, LiveResource, Resource, Role
+from reconciler.core.resources import SHORT, Address, Claim, Json, LiveResource, Resource
 from reconciler.core.target import Target
 
 CLOUD_TTL = 900.0
@@ -225,7 +226,7 @@ def _parse(content: bytes, resource: Resource) -> tuple[Claim, Taken]:
 
 def _address(text: str) -> Address | None:
     experiment, _, role = text.partition("/")
-    return Address(experiment, Role(role)) if role in {word.value for word in Role} else None
+    return Address(experiment, ROLES[role]) if role in ROLES else None
 
 
 def _seconds(text: str) -> float:

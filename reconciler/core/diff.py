@@ -9,6 +9,9 @@ from reconciler.core.changes import FieldChange
 from reconciler.core.identity import canonical
 from reconciler.core.resources import Json, LiveResource, Resource
 
+_EXACT = (str, bool, int)
+"""Types of which two values are the same JSON if, and only if, they are equal."""
+
 
 def setting_changes(resource: Resource, live: LiveResource) -> tuple[FieldChange, ...]:
     """The settings in which the live object is not as desired, by path.
@@ -64,6 +67,8 @@ def _absent(value: object) -> bool:
 
 
 def _satisfied(wanted: Json, found: Json) -> bool:
+    if type(wanted) is type(found) and isinstance(wanted, _EXACT):
+        return wanted == found
     if isinstance(wanted, Mapping) and isinstance(found, Mapping):
         return all(key in found and _satisfied(wanted[key], found[key]) for key in wanted)
     return canonical(wanted) == canonical(found)

@@ -11,12 +11,13 @@ from dataclasses import replace
 from reconciler.core.changes import Action, Change
 from reconciler.core.resources import LiveResource, Phase, Record, Resource, Role, Snapshot
 from reconciler.core.table import decide
-from reconciler.core.world import World, world_of
+from reconciler.core.world import World, beside, world_of
 
 HORIZON = 64
 """More passes than any experiment needs; the forecast stops there whatever happens."""
 _DAY = 86_400.0
 _UNDER_WAY = (Phase.PENDING, Phase.RUNNING)
+_PASSING = (*_UNDER_WAY, Phase.DELETING)
 
 
 def forecast(
@@ -29,6 +30,9 @@ def forecast(
 
     `decided` is a pass over the table as this plan makes it: what it holds now it does not foresee either.
     """
+    world = resting(world, changes)
+    if len(world.resting) == len(changes):
+        return ()
     follow: list[Change] = []
     for _ in range(horizon):
         imagined = imagine(world, changes)
@@ -43,10 +47,33 @@ def forecast(
     return tuple(follow)
 
 
+def resting(world: World, changes: tuple[Change, ...]) -> World:
+    """The world with what will be decided again just as it was: of a large fleet little is ever under way.
+
+    An experiment rests when nothing is to be done about it, nothing of it is under way, and it shares no dependency:
+    time and claims only matter to what waits, is held or is created.
+    """
+    awake = {change.address.experiment for change in changes if change.action is not Action.NOOP}
+    for address, items in world.live.items():
+        if address not in world.desired or any(item.phase in _PASSING for item in items):
+            awake.add(address.experiment)
+    for address, resource in world.desired.items():
+        for needed in resource.depends_on:
+            if needed.experiment != address.experiment:
+                awake |= {needed.experiment, address.experiment}
+    return replace(world, resting=tuple(change for change in changes if change.address.experiment not in awake))
+
+
 def imagine(world: World, changes: Iterable[Change]) -> World:
     """The world a day later: the changes are done, what was in progress has ended well, claims have lapsed."""
     now = world.now + _DAY
-    live = {item.name: _settled(item, world) for items in world.live.values() for item in items}
+    still = {change.address.experiment for change in world.resting}
+    live = {
+        item.name: _settled(item, world)
+        for address, items in world.live.items()
+        if address.experiment not in still
+        for item in items
+    }
     records, verdicts = dict(world.records), dict(world.verdicts)
     for job in (item for items in world.runs.values() for item in items if item.phase in _UNDER_WAY):
         _finish(records, job.stamp)
@@ -69,7 +96,8 @@ def imagine(world: World, changes: Iterable[Change]) -> World:
         elif change.action in (Action.DELETE, Action.CANCEL) and change.before:
             live.pop(change.before.name, None)
     left = tuple(item for item in live.values() if item is not None)
-    return world_of(world.desired.values(), Snapshot(left, records, {}, verdicts), now, world.patience)
+    moving = [resource for address, resource in world.desired.items() if address.experiment not in still]
+    return beside(world, still, world_of(moving, Snapshot(left, records, {}, verdicts), now, world.patience))
 
 
 def _finish(records: dict[str, Record], stamp: str) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 
 from reconciler.core.changes import Action, Change
 from reconciler.core.errors import LoraformError
 from reconciler.core.resources import Address, Resource, Role
 
-_ROLES = list(Role)
+_PLACES: Mapping[Role, int] = {role: place for place, role in enumerate(Role)}
 
 
 def ordered(resources: Iterable[Resource]) -> tuple[Resource, ...]:
@@ -17,13 +17,14 @@ def ordered(resources: Iterable[Resource]) -> tuple[Resource, ...]:
 
     Raises LoraformError for a cycle or for a dependency that nobody declares.
     """
-    by_address = {resource.address: resource for resource in resources}
+    by_address = {resource.address: resource for resource in sorted(resources, key=lambda one: place(one.address))}
     sorter: TopologicalSorter[Address] = TopologicalSorter()
-    for address in sorted(by_address, key=place):
-        for needed in sorted(by_address[address].depends_on, key=place):
-            if needed not in by_address:
-                raise LoraformError(f"{address} depends on {needed}, which nothing declares")
-        sorter.add(address, *sorted(by_address[address].depends_on, key=place))
+    for address, resource in by_address.items():
+        needed = resource.depends_on if len(resource.depends_on) < 2 else sorted(resource.depends_on, key=place)
+        for other in needed:
+            if other not in by_address:
+                raise LoraformError(f"{address} depends on {other}, which nothing declares")
+        sorter.add(address, *needed)
     try:
         sorter.prepare()
     except CycleError as error:
@@ -39,7 +40,7 @@ def ordered(resources: Iterable[Resource]) -> tuple[Resource, ...]:
 
 def place(address: Address) -> tuple[str, int]:
     """The sort key of an address: experiments by name, inside them the roles in the order of a life."""
-    return address.experiment, _ROLES.index(address.role)
+    return address.experiment, _PLACES[address.role]
 
 
 def apply_order(changes: Iterable[Change]) -> tuple[Change, ...]:
@@ -54,8 +55,8 @@ def apply_order(changes: Iterable[Change]) -> tuple[Change, ...]:
     deletes = [change for change in mutating if change.action is Action.DELETE]
     return (
         *sorted(cancels, key=_by_place),
-        *sorted(writes, key=lambda change: (_ROLES.index(change.address.role), change.address.experiment)),
-        *sorted(deletes, key=lambda change: (-_ROLES.index(change.address.role), *_by_place(change))),
+        *sorted(writes, key=lambda change: (_PLACES[change.address.role], change.address.experiment)),
+        *sorted(deletes, key=lambda change: (-_PLACES[change.address.role], *_by_place(change))),
     )
 
 

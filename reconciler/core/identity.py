@@ -12,13 +12,15 @@ from collections.abc import Iterable, Mapping
 
 from reconciler.core.resources import Json
 
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
 
 def canonical(value: Json) -> str:
     """One text per JSON value: sorted keys, no spaces, UTF-8 kept, NaN and infinities refused (ValueError).
 
     A whole float is written as an integer, so that `3` and `3.0` in a manifest are the same training.
     """
-    return json.dumps(_plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return _ENCODER.encode(_plain(value))
 
 
 def identity_of(kind: str, fields: Mapping[str, Json], parents: Iterable[str] = ()) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 
+from reconciler.core.changes import Change
 from reconciler.core.graph import place
-from reconciler.core.resources import Address, Claim, LiveResource, Record, Resource, Role, Snapshot
+from reconciler.core.resources import Address, Claim, LiveResource, Phase, Record, Resource, Role, Snapshot
 from reconciler.core.verdict import Key, Scores, Verdict
 
 _NAMED = (Role.MODEL, Role.ENDPOINT)
@@ -51,18 +52,22 @@ class World:
     verdicts: Mapping[Key, Verdict]
     scores: Mapping[str, Scores]
     """By stamp of the run."""
+    resting: tuple[Change, ...] = ()
+    """What was decided about experiments that need no further look (`forecast.resting`)."""
 
     def ready(self, resource: Resource) -> LiveResource | None:
         """The live object that is this very resource and ready, or None."""
-        return next((live for live in self.same(resource) if live.phase.value == "ready"), None)
+        return next((live for live in self.same(resource) if live.phase is Phase.READY), None)
 
     def same(self, resource: Resource) -> tuple[LiveResource, ...]:
         """The live objects at the address with the desired identity, newest first."""
-        return tuple(live for live in self.live.get(resource.address, ()) if live.stamp == resource.stamp)
+        stamp = resource.stamp
+        return tuple([live for live in self.live.get(resource.address, ()) if live.stamp == stamp])
 
     def others(self, resource: Resource) -> tuple[LiveResource, ...]:
         """The live objects at the address with other identities, newest first."""
-        return tuple(live for live in self.live.get(resource.address, ()) if live.stamp != resource.stamp)
+        stamp = resource.stamp
+        return tuple([live for live in self.live.get(resource.address, ()) if live.stamp != stamp])
 
 
 def world_of(desired: Iterable[Resource], snapshot: Snapshot, now: float, patience: Patience) -> World:
@@ -96,6 +101,22 @@ def world_of(desired: Iterable[Resource], snapshot: Snapshot, now: float, patien
         patience=patience,
         verdicts=snapshot.verdicts,
         scores=snapshot.scores,
+    )
+
+
+def beside(world: World, still: Collection[str], moved: World) -> World:
+    """The world in which what rests is as it was, and all else as in `moved`."""
+    return replace(
+        moved,
+        desired=world.desired,
+        live={
+            **{address: items for address, items in world.live.items() if address.experiment in still},
+            **moved.live,
+        },
+        wanted=world.wanted,
+        gated=world.gated,
+        taken={**{at: item for at, item in world.taken.items() if item.address.experiment in still}, **moved.taken},
+        resting=world.resting,
     )
 
 

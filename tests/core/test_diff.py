@@ -1,7 +1,7 @@
 from reconciler.core.changes import FieldChange
-from reconciler.core.diff import declared_changes, explain
+from reconciler.core.diff import declared_changes, explain, setting_changes
 from reconciler.core.resources import Declared
-from tests.core.builders import training
+from tests.core.builders import deployment, live, training
 
 
 def test_a_plain_pair_is_its_own_explanation() -> None:
@@ -32,3 +32,10 @@ def test_declared_fields_are_compared_by_value_and_carry_their_effect() -> None:
     found = declared_changes(resource, {"adapter.r": 8, "training.seed": 1, "training.optim": "adamw"})
 
     assert found == (FieldChange("adapter.r", 8, 16, "retrain"), FieldChange("training.optim", "adamw", None, ""))
+
+
+def test_a_setting_is_compared_by_its_json_whatever_its_type_here() -> None:
+    resource = deployment(spec={"same": 3, "list": [1, 2], "true": True})
+    found = live(deployment(), spec={"same": 3.0, "list": (1, 2), "true": 1})
+
+    assert [change.path for change in setting_changes(resource, found)] == ["true"]

@@ -7,12 +7,12 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.core.changes import Action
-from reconciler.core.forecast import HORIZON, imagine
+from reconciler.core.changes import Action, Change
+from reconciler.core.forecast import HORIZON, forecast, imagine
 from reconciler.core.resources import Cause, Failure, LiveResource, Phase, Record, Resource, Snapshot
 from reconciler.core.table import decide
 from reconciler.core.world import Patience, World, world_of
-from tests.core.builders import NOW, claim, deployment, endpoint, live, model, plan, record, training
+from tests.core.builders import NOW, claim, converged, deployment, endpoint, fleet, live, model, plan, record, training
 
 NAMES = ("ant", "bee", "cow")
 MAKERS = (training, model, endpoint, deployment)
@@ -141,3 +141,33 @@ def test_every_address_is_decided_exactly_once(desired, seen) -> None:
 
 def settle(world: World) -> World:
     return imagine(world, decide(world))
+
+
+@given(experiments(), snapshots())
+def test_a_forecast_that_leaves_out_what_rests_is_that_of_the_whole_fleet(desired, seen) -> None:
+    still = converged("elk", 9)
+    both = Snapshot((*seen.live, *still.live), {**seen.records, **still.records}, seen.claims)
+    world = world_of((*desired, *fleet("elk", 9), training("fox", 9)), both, NOW, Patience())
+    changes = decide(world)
+
+    follow = forecast(world, changes)
+
+    assert [told(change) for change in follow] == [told(change) for change in whole_forecast(world, changes)]
+
+
+def whole_forecast(world: World, changes: tuple[Change, ...]) -> list[Change]:
+    """The later passes, each over every experiment."""
+    follow: list[Change] = []
+    for _ in range(HORIZON):
+        imagined = imagine(world, changes)
+        later = decide(imagined)
+        if imagined.live == world.live and imagined.records == world.records and later == changes:
+            break
+        follow += [change for change in later if change.action.mutates]
+        world, changes = imagined, later
+    return follow
+
+
+def told(change: Change) -> tuple[object, ...]:
+    sides = (change.before.name if change.before else "", change.after.identity if change.after else "")
+    return change.address, change.action, change.reason, sides, change.fields
