@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -16,6 +17,15 @@ from reconciler.cli import local
 from reconciler.cli.root import find_root
 from reconciler.cli.screen import Screen
 from reconciler.core.errors import LoraformError
+
+
+class Runner(StrEnum):
+    """The embedded Vertex AI's own words."""
+
+    auto = "auto"
+    docker = "docker"
+    local = "local"
+
 
 PORT = typer.Option(help="Port on 127.0.0.1; 0 takes a free one.", min=0, max=65535)
 STATE = typer.Option(help="Folder of its objects and databases. [default: .loraform/vertex]", show_default=False)
@@ -32,6 +42,9 @@ STAND_INS = typer.Option(
     resolve_path=True,
     show_default=False,
 )
+RUNNER = typer.Option(
+    help="What runs images that no program stands for: docker, local (their commands, here), or auto (Docker if there)."
+)
 DETACH = typer.Option("--detach", "-d", help="Return as soon as it answers; `loraform down` stops it.")
 
 
@@ -42,6 +55,7 @@ def run(
     programs: Annotated[Path | None, PROGRAMS] = None,
     tls: Annotated[bool, TLS] = False,
     stand_ins: Annotated[Path | None, STAND_INS] = None,
+    runner: Annotated[Runner, RUNNER] = Runner.auto,
 ) -> int:
     """Start the embedded Vertex AI: real training and real serving on this machine, no account needed.
 
@@ -63,7 +77,12 @@ def run(
                 port,
                 detach=detach,
                 further=_further(programs),
-                options=[*(["--tls"] if tls else []), *(["--stand-ins", str(stand_ins)] if stand_ins else [])],
+                options=[
+                    "--runner",
+                    runner.value,
+                    *(["--tls"] if tls else []),
+                    *(["--stand-ins", str(stand_ins)] if stand_ins else []),
+                ],
                 waiting=lambda spent: screen.meanwhile(f"Starting the embedded Vertex AI, {spent:.0f} s"),
             )
             try:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from pathlib import Path
 
 from reconciler.emulator.lifecycle import Options, RefusedError, serve
 from reconciler.emulator.quotas import read_quotas
 from reconciler.emulator.settings import read_programs, read_stand_ins
+from reconciler.emulator.work.docker import RUNNERS
 
 
 def main() -> int:
@@ -25,6 +27,8 @@ def main() -> int:
     parser.add_argument("--replicas-at-most", type=int, default=2, help="servers that run of one deployed model")
     parser.add_argument("--stand-ins", default="{}", help='{"base model": "folder"} as JSON, or a file of it')
     parser.add_argument("--quotas", type=Path, help="JSON file with quotas (default: none)")
+    parser.add_argument("--runner", choices=RUNNERS, default="auto", help="what runs images that no program stands for")
+    parser.add_argument("--docker-run", default="", help="more words for `docker run`, such as '--gpus all'")
     chosen = parser.parse_args()
     try:
         programs = read_programs(chosen.programs)
@@ -43,6 +47,8 @@ def main() -> int:
         tls_port=chosen.tls_port if chosen.tls else None,
         replicas_at_most=max(1, chosen.replicas_at_most),
         quotas=quotas,
+        runner=chosen.runner,
+        docker_words=tuple(shlex.split(chosen.docker_run)),
     )
     try:
         serve(options, lambda line: print(line, flush=True))  # noqa: T201 - this is the program's one line of output

@@ -34,6 +34,7 @@ from reconciler.emulator.store import Row, Store
 from reconciler.emulator.tls import Certificate, certificate
 from reconciler.emulator.wire.routes import load_routes
 from reconciler.emulator.work.containers import write_boto
+from reconciler.emulator.work.docker import find_docker
 from reconciler.emulator.work.forwarding import forwarder
 from reconciler.emulator.work.health import Health
 from reconciler.emulator.work.processes import Processes
@@ -52,7 +53,10 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The command line. `port` 0 takes any free port, and so does `tls_port`; None is no TLS at all."""
+    """The command line. `port` 0 takes any free port, and so does `tls_port`; None is no TLS at all.
+
+    `runner` is one of `docker.RUNNERS`: what runs images that no program stands for.
+    """
 
     host: str
     port: int
@@ -64,6 +68,8 @@ class Options:
     tls_port: int | None = None
     stand_ins: Mapping[str, str] = field(default_factory=dict)
     quotas: tuple[Quota, ...] = ()
+    runner: str = "auto"
+    docker_words: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +85,10 @@ def serve(options: Options, say: Callable[[str], None]) -> None:
     """Serve until SIGTERM or SIGINT. `say` gets one line when the server answers. Raises `RefusedError`."""
     options.folder.mkdir(parents=True, exist_ok=True)
     write_boto(options.folder)
+    try:
+        docker = find_docker(options.runner)
+    except ValueError as error:
+        raise RefusedError(str(error)) from None
     # uvicorn ends well on these and raises them again when it is done: then there is nothing left to do.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _nothing)
@@ -102,6 +112,9 @@ def serve(options: Options, say: Callable[[str], None]) -> None:
                 stand_ins=options.stand_ins,
                 replicas_at_most=options.replicas_at_most,
                 tls_address=secure.address if secure else "",
+                docker=docker,
+                docker_only=options.runner == "docker",
+                docker_words=options.docker_words,
             )
             with open_storage(options.folder / "storage") as storage:
                 asyncio.run(_serve(settings, store, storage, listener, secure, say))
@@ -121,7 +134,7 @@ async def _serve(
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=20)
     async with httpx.AsyncClient(timeout=ANSWER_TIMEOUT_S, limits=limits, trust_env=False) as client:
         clock = storage.clock
-        runner = Processes(store, clock, settings.mark)
+        runner = Processes(store, clock, settings.mark, settings.docker)
         health = Health(client, awake.set)
         world = World(store, clock, runner, health, settings, storage.folders, quotas=Quotas(settings.quotas))
         runner.clear_leftovers()

@@ -16,7 +16,8 @@ from reconciler.emulator.settings import STUB
 from reconciler.emulator.store import Row
 from reconciler.emulator.wire.codec import Message
 from reconciler.emulator.wire.names import last, project_of
-from reconciler.emulator.work.containers import CannotRunError, buckets_in, launch, texts_of, words
+from reconciler.emulator.work.containers import CannotRunError, Words, buckets_in, launch, texts_of, words
+from reconciler.emulator.work.docker import Contained
 from reconciler.emulator.world import Probing, Replica, World
 
 DEFAULT_DEADLINE_S = 1800.0
@@ -193,7 +194,8 @@ def _start(world: World, row: Row, model: Message, one: Replica) -> None:
     if isinstance(argv, str):
         raise CannotRunError(f'Image {model.container_spec.image_uri} maps to "{argv}", which is no program.')
     spec = model.container_spec
-    one.port = _free_port()
+    # A container may have its port built in; this machine has but one of each.
+    one.port = _free_port(spec.ports[0].container_port if isinstance(argv, Contained) and spec.ports else 0)
     one.started, one.was_ready, one.ending = world.clock(), False, False
     health, predict = routes(model, row)
     own = {
@@ -240,7 +242,7 @@ def _first(given: Iterable[float], usual: float) -> float:
     return next((float(value) for value in given if value > 0), usual)
 
 
-def _words(world: World, model: Message) -> tuple[str, ...] | str:
+def _words(world: World, model: Message) -> Words | str:
     spec = model.container_spec
     argv = words(world.settings, spec.image_uri, spec.command, spec.args)
     if isinstance(argv, str) and argv != STUB:
@@ -254,8 +256,12 @@ def _resources(row: Row) -> Message | None:
     return getattr(one, kind) if kind in ("dedicated_resources", "automatic_resources") else None
 
 
-def _free_port() -> int:
+def _free_port(wanted: int = 0) -> int:
+    """The port that is wanted, if it is free, else any."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        try:
+            probe.bind(("127.0.0.1", wanted))
+        except OSError:
+            probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port

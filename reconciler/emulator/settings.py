@@ -23,7 +23,9 @@ class Settings:
     however many are asked for. `tls_address` is the `localhost:PORT` of dedicated endpoints, empty without a TLS port.
     `grace_s` is the time between asking a program to end
     and ending it. `mark` is in the environment of everything that is started, so that leftovers can be recognised.
-    `stand_ins` says which model on this machine is tuned in place of a base model that only the cloud has.
+    `stand_ins` says which model on this machine is tuned in place of a base model that only the cloud has. `docker` is
+    the command that runs the images that no program stands for, empty where there is none; with `docker_only` their own
+    commands are not run outside of a container either. `docker_words` are given to every `docker run`.
     """
 
     folder: Path
@@ -37,6 +39,9 @@ class Settings:
     tls_address: str = ""
     quotas: tuple[Quota, ...] = ()
     stand_ins: Mapping[str, str] = field(default_factory=dict)
+    docker: str = ""
+    docker_only: bool = False
+    docker_words: tuple[str, ...] = ()
 
     def program(self, image: str) -> Program | None:
         """The program of an image: by its exact name, else without digest and tag."""

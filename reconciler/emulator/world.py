@@ -20,12 +20,16 @@ from reconciler.emulator.wire.errors import Json
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """A program to start: its words, its whole environment, its working folder, and the file that takes its output."""
+    """A program to start: its words, its whole environment, its working folder, and the file that takes its output.
+
+    `container` is the name of the container that the words run, empty for a program of this machine.
+    """
 
     argv: tuple[str, ...]
     env: Mapping[str, str]
     folder: Path
     log: Path
+    container: str = ""
 
 
 class Runner(Protocol):

@@ -11,10 +11,15 @@ import re
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TypeAlias
 
 from reconciler.emulator.settings import Settings
 from reconciler.emulator.wire.codec import Message, new
+from reconciler.emulator.work.docker import Contained, by_name, has_image, name_of, run_words
 from reconciler.emulator.world import Launch, Mounts
+
+Words: TypeAlias = "tuple[str, ...] | Contained"
+"""What runs a container: the argv of a program on this machine, or what Docker is told."""
 
 _GCS = re.compile(r"/gcs/([a-z0-9][a-z0-9._-]{1,220}[a-z0-9])(?=/|$|[\s,:;\"'])")
 # These would lead a program past the embedded services, into somebody's real project.
@@ -28,23 +33,30 @@ class CannotRunError(Exception):
     """No local program stands for an image, or it cannot be started; the message says the way out."""
 
 
-def words(settings: Settings, image: str, command: Iterable[str], args: Iterable[str]) -> tuple[str, ...] | str:
+def words(settings: Settings, image: str, command: Iterable[str], args: Iterable[str]) -> Words | str:
     """The argv of a container, or `hold` or `stub`. Raises `CannotRunError` for an image that maps to nothing.
 
-    With a `command` the container's own words are run as they are, whatever the image.
+    An image that no program stands for is run by Docker, where Docker has it. Else, with a `command`, the container's
+    own words are run as they are, whatever the image.
     """
     program = settings.program(image)
     if isinstance(program, str):
         return program
-    own = tuple(command)
-    if own:
-        return (*own, *args)
+    own, rest = tuple(command), tuple(args)
+    contained = program is None and settings.docker and own[:1] != (sys.executable,)
+    if contained and has_image(settings.docker, image):
+        return Contained(image, own, rest)
+    if own and not (contained and settings.docker_only):
+        return (*own, *rest)
     if program is None:
+        docker = "" if not settings.docker else f", and {Path(settings.docker).name} has no image of this name"
         raise CannotRunError(
-            f"Image {image} maps to no program on this machine. Start the server with --programs "
-            f'\'{{"{image}": ["python", "-m", "your.module"]}}\', or give the container a command.'
+            f"Image {image} maps to no program on this machine{docker}. Start the server with --programs "
+            f'\'{{"{image}": ["python", "-m", "your.module"]}}\', '
+            + ("build or load the image" if docker else "or give the container a command")
+            + "."
         )
-    return (*program, *args)
+    return (*program, *rest)
 
 
 def container_of(pool: Message) -> Message | None:
@@ -66,7 +78,7 @@ def container_of(pool: Message) -> Message | None:
 def launch(
     settings: Settings,
     mounts: Mounts,
-    argv: tuple[str, ...],
+    argv: Words,
     given: Mapping[str, str],
     own: Mapping[str, str],
     *,
@@ -90,8 +102,14 @@ def launch(
         "PYTHONUNBUFFERED": "1",
         **own,
     }
+    mark = {MARK: f"{settings.mark}/{key}"}
+    if isinstance(argv, Contained):
+        inside = {**{name: expand(value, given) for name, value in given.items()}, **platform}
+        outside = {**inherited, **{name: value for name, value in inside.items() if by_name(name)}, **mark}
+        container = name_of(settings.mark, key)
+        return Launch(_docker(settings, mounts, argv, inside, container), outside, folder, log, container)
     chosen = {name: on_this_machine(expand(value, given), mounts) for name, value in given.items()}
-    env = {**inherited, "PATH": path, **chosen, **platform, MARK: f"{settings.mark}/{key}"}
+    env = {**inherited, "PATH": path, **chosen, **platform, **mark}
     return Launch(tuple(on_this_machine(expand(word, env), mounts) for word in argv), env, folder, log)
 
 
@@ -136,3 +154,23 @@ def _command_line(settings: Settings) -> dict[str, str]:
         "CLOUDSDK_CORE_PROJECT": settings.project,
         "BOTO_CONFIG": str(settings.folder / _BOTO),
     }
+
+
+def _docker(
+    settings: Settings, mounts: Mounts, contained: Contained, env: Mapping[str, str], name: str
+) -> tuple[str, ...]:
+    """The words of a container: it sees its own variables alone, and buckets where it expects them."""
+    command, args = (tuple(expand(word, env) for word in some) for some in (contained.command, contained.args))
+    shown = {mounts.folder(bucket): f"/gcs/{bucket}" for bucket in buckets_in([*command, *args, *env.values()])}
+    # What leads gcloud here, and what the server reads back, lies in its own folder.
+    own = (settings.folder / name for name in (_BOTO, "trials", "pipelines"))
+    shown |= {path: str(path) for path in own if path.exists()}
+    return run_words(
+        settings.docker,
+        Contained(contained.image, command, args),
+        name,
+        settings.mark,
+        env,
+        shown,
+        settings.docker_words,
+    )

@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from reconciler.emulator.store import Row, Store
+from reconciler.emulator.work.docker import removal, remove_marked
 from reconciler.emulator.work.leftovers import end_leftovers, marked, signal_tree, started_at
 from reconciler.emulator.work.logs import note_growth
 from reconciler.emulator.world import Launch
@@ -30,21 +31,29 @@ class _Running:
     noted: int = 0
     kill_at: float = 0.0
     swept: bool = False
+    removal: subprocess.Popen[bytes] | None = None
+    removed_last: bool = False
 
 
 @dataclass(slots=True)
 class Processes:
-    """Local programs by key. `mark` is the server's mark; each program carries `mark/key`."""
+    """Local programs by key. `mark` is the server's mark; each program carries `mark/key`.
+
+    A container is the program that runs it in the foreground, and what `docker` removes once that has ended.
+    """
 
     store: Store
     clock: Callable[[], float]
     mark: str
+    docker: str = ""
     running: dict[str, _Running] = field(default_factory=dict)
 
     def clear_leftovers(self) -> int:
         """End what an earlier server with this store left behind. Returns how many processes."""
         recorded = {int(row.extra["pid"]): str(row.extra["started"]) for row in self.store.every(KIND)}
         ended = end_leftovers(self.mark, recorded)
+        if self.docker:
+            ended += remove_marked(self.docker, self.mark)
         for row in self.store.every(KIND):
             self.store.drop(KIND, row.name)
         return ended
@@ -86,12 +95,13 @@ class Processes:
             signal_tree(one.child.pid, one.mark, signal.SIGTERM, leader_lives=one.child.poll() is None)
         elif now >= one.kill_at:
             one.kill_at = now + 1.0
-            signal_tree(one.child.pid, one.mark, signal.SIGKILL, leader_lives=one.child.poll() is None)
+            if not self._removing(one):  # its container first: the program that shows it ends with it
+                signal_tree(one.child.pid, one.mark, signal.SIGKILL, leader_lives=one.child.poll() is None)
 
     def gone(self, key: str) -> bool:
         """Whether the program and all that it started have ended. Ends what the program left behind once it is over."""
         one = self.running[key]
-        if one.child.poll() is None:
+        if one.child.poll() is None or self._removing(one):
             return False
         if not one.swept:
             one.swept = True
@@ -118,6 +128,8 @@ class Processes:
         while time.monotonic() < deadline and any(one.child.poll() is None for one in self.running.values()):
             time.sleep(0.02)
         for one in self.running.values():
+            while self._removing(one):
+                time.sleep(0.02)
             signal_tree(one.child.pid, one.mark, signal.SIGKILL)
             one.child.wait()
 
@@ -125,3 +137,19 @@ class Processes:
         """Drop everything, after `end_all`."""
         for key in list(self.running):
             self.forget(key)
+
+    def _removing(self, one: _Running) -> bool:
+        """Whether a container is still being removed. Begins it, and once more when the program has ended: a container
+        that was just being made is found then.
+        """
+        if not one.launch.container or not self.docker:
+            return False
+        if one.removal is not None and one.removal.poll() is None:
+            return True
+        ended = one.child.poll() is not None
+        if one.removal is not None and (one.removed_last or not ended):
+            return False
+        one.removed_last, silent = ended, subprocess.DEVNULL
+        words = removal(self.docker, one.launch.container)
+        one.removal = subprocess.Popen(words, stdin=silent, stdout=silent, stderr=silent)
+        return True
