@@ -208,4 +208,4 @@ def test_more_words_are_handed_to_docker(tmp_path: Path, image: str) -> None:
         done = cloud.ended(cloud.job("echo $MORE; echo x > /no || echo sealed", image=image, command=["/bin/sh", "-c"]))
         lines = log_lines(url, done)
 
-    assert (lines[0], lines[-1]) == ("1", "sealed")
+    assert {"1", "sealed"} < set(lines)
