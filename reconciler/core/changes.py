@@ -100,6 +100,8 @@ class Change:
     """Labels that record a verdict with the object that this change writes."""
     verdict: Verdict | None = None
     """Of a model: what its gate says, to be kept before anything else is written. Of a deployment: what let it pass."""
+    rung: int = 0
+    """The rung of its ladder that a run is created on."""
 
     @property
     def failure(self) -> Failure | None:

@@ -13,6 +13,7 @@ from reconciler.core.changes import Action, Change, FieldChange, Reason
 from reconciler.core.diff import declared_changes, setting_changes
 from reconciler.core.identity import canonical
 from reconciler.core.judging import due_verdict, judgeable, kept_verdict
+from reconciler.core.ladder import Climb, on_rung
 from reconciler.core.moves import NAME
 from reconciler.core.resources import Address, Json, LiveResource, Phase, Resource
 from reconciler.core.rollout import due, makes_room, stamps_of, waits_until
@@ -56,7 +57,7 @@ def decide_existing(resource: Resource, same: tuple[LiveResource, ...], world: W
     if live.phase in (Phase.DELETING, Phase.UNKNOWN):
         return wait_or_stuck(live, world, resource)
     if live.phase is Phase.FAILED:
-        return after_failure(resource, live, live.tries, world)
+        return after_failure(resource, live, Climb(0, False, live.tries, live.tries), world)
     return _change(resource, Action.WAIT, Reason.IN_PROGRESS, live.phase.value, before=live)
 
 
@@ -107,20 +108,24 @@ def judged(resource: Resource, live: LiveResource, verdict: Verdict, fields: tup
     return replace(change, fields=(*fields, label), stamps={GATE: verdict.label}, verdict=verdict)
 
 
-def after_failure(resource: Resource, live: LiveResource, tries: int, world: World) -> Change | None:
-    """What follows a failure: None (try again now), a wait, or a hold until git says something new."""
+def after_failure(resource: Resource, live: LiveResource, step: Climb, world: World) -> Change | None:
+    """What follows a failure: None (try again now, as `step` says), a wait, or a hold until git says something new."""
     if live.attempt_key and live.attempt_key != resource.attempt_key:
         return None
     message = live.failure.message.split("\n", 1)[0] if live.failure else "it failed and does not say why"
     again = live.failure.cause.meaning.again if live.failure else None
     if again is None:
         return _change(resource, Action.HOLD, Reason.FAILED, message, before=live)
+    if step.at_once:
+        return None
     most = min(again.tries, world.patience.tries)
-    if tries >= most:
-        return _change(resource, Action.HOLD, Reason.FAILED, f"{message} ({tries} tries)", before=live)
-    due = live.since + world.patience.backoff * again.slower * 2 ** (tries - 1)
+    if step.waits >= most:
+        return _change(resource, Action.HOLD, Reason.FAILED, f"{message} ({step.tries} tries)", before=live)
+    due = live.since + world.patience.backoff * again.slower * 2 ** (step.waits - 1)
     if world.now < due:
-        detail = f"{message} (try {tries + 1} of {most} from {moment(due)} on)"
+        where = on_rung(resource, step.rung)
+        words = f"{where}, try {step.tries + 1}" if where else f"try {step.tries + 1} of {most}"
+        detail = f"{message} ({words} from {moment(due)} on)"
         return _change(resource, Action.WAIT, Reason.BACKOFF, detail, before=live)
     return None
 

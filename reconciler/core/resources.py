@@ -125,6 +125,17 @@ class Rollout:
 
 
 @dataclass(frozen=True, slots=True)
+class Rung:
+    """One way of carrying out a run: on which kind of capacity, and where."""
+
+    strategy: str
+    """`standard`, `spot` or `flex_start`."""
+    region: str
+    output: str = ""
+    """The gs:// folder that Vertex AI is told to write to: in a bucket of the region."""
+
+
+@dataclass(frozen=True, slots=True)
 class Resource:
     """Something that git wants to exist.
 
@@ -157,6 +168,8 @@ class Resource:
     """GPUs or TPUs that its creation takes at once, over all replicas."""
     timeout: float = 0.0
     """How long a run may take, in seconds; 0 where the manifest sets no limit."""
+    rungs: tuple[Rung, ...] = ()
+    """The ways of carrying out a run, in the order in which they are tried; empty for a thing."""
     gate: Gate | None = None
     rollout: Rollout | None = None
     protect: bool = False
@@ -207,6 +220,8 @@ class LiveResource:
     """When its share of the traffic was last changed, in seconds since the epoch, as far as a label tells."""
     tries: int = 1
     """How many times this was tried under its attempt key, as far as a claim tells."""
+    rung: int = 0
+    """The rung of its ladder that this run was tried on, as far as a label or a claim tells."""
     etag: str = ""
     history: bool = False
     """It is a trace of what was (a registered model, a finished run, a failed deploy operation): never deleted."""
@@ -241,6 +256,16 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
+class Refusal:
+    """A create that the API refused, or whose operation failed."""
+
+    at: float
+    """Seconds since the epoch."""
+    failure: Failure
+    rung: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Claim:
     """Somebody is about to create the object with this identity, or just did (`behaviour.md`, section 3)."""
 
@@ -251,6 +276,8 @@ class Claim:
     by: str
     attempt_key: str = ""
     generation: int = 0
+    refusals: tuple[Refusal, ...] = ()
+    """Creates under this attempt key of which nothing came, oldest first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from reconciler.core.changes import Action, Change, Reason
 from reconciler.core.decide import after_failure, decide_create
+from reconciler.core.ladder import Climb, climb, on_rung
 from reconciler.core.resources import Address, Cause, LiveResource, Phase, Resource
 from reconciler.core.world import World
 
@@ -45,8 +46,11 @@ def _decide(resource: Resource, world: World, decided: Mapping[Address, Change])
         return replace(change, reason=Reason.PRUNED, before=jobs[0] if jobs else change.before)
     if change.action is Action.CREATE and jobs:
         # Perhaps of another experiment: apply must know that this one has ended, or it would take it for a new one.
-        reason = Reason.RETRY if jobs[0].attempt_key == resource.attempt_key else Reason.ATTEMPT_CHANGED
-        return replace(change, reason=reason, before=jobs[0])
+        if jobs[0].attempt_key != resource.attempt_key:
+            return replace(change, reason=Reason.ATTEMPT_CHANGED, before=jobs[0])
+        rung = _climb(resource, jobs).rung
+        words = f"retry on {where}" if (where := on_rung(resource, rung)) else ""
+        return replace(change, reason=Reason.RETRY, before=jobs[0], rung=rung, detail=words)
     return change
 
 
@@ -62,8 +66,13 @@ def _after_end(resource: Resource, jobs: tuple[LiveResource, ...], world: World)
             )
         detail = "the job succeeded, but left no run record"
         return _change(resource, Action.HOLD, Reason.ARTIFACT_MISSING, detail, before=newest)
-    failed = [job for job in jobs if job.phase is Phase.FAILED and job.attempt_key == newest.attempt_key]
-    return after_failure(resource, newest, len(failed), world)
+    return after_failure(resource, newest, _climb(resource, jobs), world)
+
+
+def _climb(resource: Resource, jobs: tuple[LiveResource, ...]) -> Climb:
+    """Where the ladder stands after the failed tries under the newest attempt key."""
+    failed = [job for job in jobs if job.phase is Phase.FAILED and job.attempt_key == jobs[0].attempt_key]
+    return climb(len(resource.rungs), failed[::-1])
 
 
 def _counts(job: LiveResource, world: World) -> bool:
@@ -80,7 +89,8 @@ def _counts(job: LiveResource, world: World) -> bool:
 
 def _in_progress(resource: Resource, job: LiveResource) -> Change:
     if job.address == resource.address:
-        return _change(resource, Action.WAIT, Reason.IN_PROGRESS, job.phase.value, before=job)
+        words = [job.phase.value, on_rung(resource, job.rung) if job.attempt_key == resource.attempt_key else ""]
+        return _change(resource, Action.WAIT, Reason.IN_PROGRESS, ", ".join(filter(None, words)), before=job)
     change = _change(resource, Action.WAIT, Reason.SAME_RUN, f"as {job.address.experiment}", before=job)
     return replace(change, waits_on=(job.address,))
 

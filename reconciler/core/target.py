@@ -27,11 +27,22 @@ class Target:
     """The embedded Vertex AI: the working tree is taken as it is, endpoints are not dedicated ones."""
     images: Mapping[str, str] = field(default_factory=dict)
     """Container images by their use, `train` and `serve`; pinned by digest on cloud targets."""
+    buckets: Mapping[str, str] = field(default_factory=dict)
+    """A bucket for each further region that trainings may run in; what must be remembered stays in `bucket`."""
 
     @property
     def parent(self) -> str:
-        """The parent of every Vertex AI resource of this target."""
-        return f"projects/{self.project}/locations/{self.region}"
+        """The parent of every Vertex AI resource of this target, but for trainings in another region."""
+        return self.parent_in(self.region)
+
+    @property
+    def regions(self) -> tuple[str, ...]:
+        """Where trainings of this target may be: its own region first."""
+        return (self.region, *sorted(set(self.buckets) - {self.region}))
+
+    def parent_in(self, region: str) -> str:
+        """The parent of trainings in a region."""
+        return f"projects/{self.project}/locations/{region}"
 
     @property
     def folder(self) -> str:
@@ -54,10 +65,17 @@ class Target:
         """What a deployment was given of the traffic, and when; `stamp` is its identity as labels carry it."""
         return f"{self.folder}/served/{stamp}.json"
 
-    def artifact_uri(self, identity: str, attempt: int) -> str:
-        """The `baseOutputDirectory` of one attempt at a training."""
-        return f"{self.folder}/artifacts/{identity}/attempt-{attempt}"
+    def artifact_uri(self, identity: str, attempt: int, region: str = "") -> str:
+        """The `baseOutputDirectory` of one attempt at a training; for another region in that region's bucket."""
+        bucket = self.buckets.get(region, self.bucket) if region != self.region else self.bucket
+        return f"gs://{bucket}/loraform/{self.fleet}/artifacts/{identity}/attempt-{attempt}"
 
     def content_uri(self, digest: str) -> str:
         """The folder of a file or a tree of the repository, under its content hash."""
         return f"{self.folder}/data/{digest}"
+
+
+def region_of(name: str) -> str:
+    """The region in a resource name, `projects/P/locations/REGION/...`; "" where there is none."""
+    parts = name.split("/")
+    return parts[3] if len(parts) > 3 and parts[2] == "locations" else ""

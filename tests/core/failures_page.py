@@ -35,10 +35,36 @@ A log alone never makes a failure one of these.
 | cause | tries | first wait |
 |---|---|---|
 """
+LADDER = """
+## The ladder
+
+```yaml
+run:
+  scheduling: {strategy: [spot, standard]}
+  regions: [europe-west4, us-central1]       # buckets: {us-central1: BUCKET} under the target in loraform.yaml
+```
+
+The order is declared: all strategies in the first region, then all in the next. After a stock-out, a preemption or a
+lack of quota the next rung is tried at once; other passing failures stay on their rung and wait. After the last rung it
+waits and begins anew, at most five rounds. Another attempt, or another setting of `run`, begins on the first rung.
+Nothing of this is in the identity: what was trained on one rung is what another would have trained.
+
+A job in another region reads and writes the target's own bucket for all that counts (data, lock, run record, artifact),
+so that bytes cross regions; only what Vertex AI itself writes goes to the bucket that `buckets` gives for the region.
+Every region of `buckets` is looked at in each plan (one more list of jobs each), also when no manifest names it any
+more: take a region out of `buckets` only when nothing runs there. Models, endpoints and deployments stay in the
+target's region. On this machine regions without a bucket of their own are left out.
+
+Each try is on record: a job has its rung as the label `loraform-rung`, its region in its name, its end in its error; a
+create that was refused stands in the claim; the run record says on which strategy and where it was trained.
+`loraform explain NAME` lists the tries.
+"""
 HELD = """
 ## What waits for a person
 
-These hold until `run.attempt` or a setting of the run (for a deployment: of its serving) changes in git.
+These hold until `run.attempt` or a setting of the run (for a deployment: of its serving) changes in git. That goes for
+jobs, uploads of models, endpoints and deployments alike. What only the one who applies may not do (a missing right, a
+quota of requests) is not held: nothing was begun, and the next pass asks again.
 
 """
 
@@ -48,7 +74,7 @@ def page() -> str:
     passing = [cause for cause in Cause if cause.transient]
     held = [cause for cause in Cause if not cause.transient]
     rows = [_again(cause) for cause in passing]
-    return HEAD + _table(passing) + AGAIN + "\n".join(rows) + "\n" + HELD + _table(held)
+    return HEAD + _table(passing) + AGAIN + "\n".join(rows) + "\n" + LADDER + HELD + _table(held)
 
 
 def _table(causes: list[Cause]) -> str:

@@ -6,7 +6,7 @@ from reconciler.core.errors import CloudError, LoraformError, Retryable
 from reconciler.core.graph import apply_order
 from reconciler.core.report import Outcome, Report, Result
 from reconciler.core.resources import Cause, Failure, Phase, Role, Source
-from reconciler.core.target import Target
+from reconciler.core.target import Target, region_of
 from tests.core.builders import converged, fleet, live, plan, snapshot, the, training
 from tests.core.failures_page import PAGE, page
 
@@ -108,3 +108,14 @@ def test_a_decision_about_a_failure_carries_it_and_no_other_does() -> None:
 
     assert held.failure == Failure(Cause.ERROR, "it broke")
     assert running.failure is None
+
+
+def test_a_target_knows_its_regions_and_where_each_writes() -> None:
+    target = Target("prod", "acme", "p", "europe-west4", "acme-llm", buckets={"us-central1": "acme-us"})
+
+    assert target.regions == ("europe-west4", "us-central1")
+    assert target.parent_in("us-central1") == "projects/p/locations/us-central1"
+    assert target.artifact_uri("i", 2, "us-central1") == "gs://acme-us/loraform/acme/artifacts/i/attempt-2"
+    assert target.artifact_uri("i", 2, "europe-west4") == target.artifact_uri("i", 2)
+    assert target.artifact_uri("i", 2, "asia-east1") == target.artifact_uri("i", 2)
+    assert [region_of(name) for name in ("projects/1/locations/r/customJobs/2", "projects/1", "")] == ["r", "", ""]
