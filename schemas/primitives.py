@@ -134,6 +134,7 @@ def _env_name(name: str) -> str:
 
 
 Env = dict[Annotated[str, AfterValidator(_env_name), Field(pattern=ENV_NAME)], str]
+Region = Annotated[str, Field(pattern=REGION)]
 ServiceAccount = Annotated[str, Field(pattern=SERVICE_ACCOUNT)]
 SecretVersion = Annotated[str, Field(pattern=SECRET_VERSION)]
 Network = Annotated[str, Field(pattern=NETWORK)]

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field
 
 from schemas.effects import Effect, Manifest
-from schemas.primitives import BUCKET, FLEET, PROJECT, REGION, Block, Count, Name, Tuple
+from schemas.primitives import BUCKET, FLEET, PROJECT, REGION, Block, Count, Name, Region, Tuple
 
 LOCAL = "local"
 
@@ -20,6 +20,9 @@ class Target(Block):
     project: str | None = Field(None, pattern=PROJECT)
     region: str | None = Field(None, pattern=REGION)
     bucket: str | None = Field(None, pattern=BUCKET, description="Without gs://.")
+    buckets: dict[Region, Annotated[str, Field(pattern=BUCKET)]] = Field(
+        {}, description="Further regions that trainings may run in, each with a bucket of that region."
+    )
     api_endpoint: str | None = Field(None, description="Another address of the API, as http://127.0.0.1:8080.")
 
 

@@ -17,6 +17,7 @@ from schemas.primitives import (
     Labels,
     Network,
     Positive,
+    Region,
     ServiceAccount,
     Tuple,
     listed,
@@ -27,7 +28,7 @@ Strategy = Literal["standard", "spot", "flex_start"]
 
 
 class Scheduling(Block):
-    """Vertex AI's `Scheduling`. A list of strategies is a ladder: the next rung after a stock-out."""
+    """Vertex AI's `Scheduling`. A list of strategies is a ladder: the next rung after a stock-out or a preemption."""
 
     strategy: Annotated[Tuple[Strategy], BeforeValidator(listed, json_schema_input_type=Strategy | list[Strategy])] = (
         Field(("standard",), min_length=1)
@@ -44,6 +45,9 @@ class Run(Block):
     backend: Annotated[Backend, Effect.RUN] = "custom_job"
     machine: Annotated[TrainingMachine, Effect.RUN] = TrainingMachine()
     scheduling: Annotated[Scheduling, Effect.RUN] = Scheduling()
+    regions: Annotated[Tuple[Region], Effect.RUN] = Field(
+        (), description="Where it may train, in this order; the target's region if left out. It serves in that one."
+    )
     service_account: Annotated[ServiceAccount | None, Effect.RUN] = None
     network: Annotated[Network | None, Effect.RUN] = None
     reserved_ip_ranges: Annotated[Tuple[str], Effect.RUN] = ()

@@ -63,6 +63,8 @@ class RunRecord(_Lenient):
     train_seconds: float = 0.0
     commit: str = ""
     plan: str = ""
+    strategy: str = Field("", description="On which kind of capacity it ran, where the manifest names several.")
+    region: str = Field("", description="Where it ran, where the manifest names several regions.")
     sample: dict[str, str] = Field(default_factory=dict, description="One decoded row and its loss mask.")
     pruned: bool = False
 

@@ -58,6 +58,17 @@ def run(it: Experiment) -> Iterator[Finding]:
         )
     if len(set(run.scheduling.strategy)) < len(run.scheduling.strategy):
         yield Finding(("run", "scheduling", "strategy"), "scheduling", "a strategy stands twice in the ladder")
+    if len(set(run.regions)) < len(run.regions):
+        yield Finding(("run", "regions"), "regions", "a region stands twice", "Keep one of them.")
+    if len(run.regions) > 1:
+        for key in ("encryption_spec", "tensorboard", "persistent_resource_id"):
+            if getattr(run, key):
+                yield Finding(
+                    ("run", key),
+                    "regions",
+                    f"`{key}` belongs to one region, and this run may go to {len(run.regions)}",
+                    "Delete it, or keep one region in `run.regions`.",
+                )
     if run.tensorboard and not run.service_account:
         yield Finding(
             ("run", "tensorboard"),

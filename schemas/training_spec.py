@@ -74,6 +74,9 @@ class Output(_Strict):
     checkpoints: str | None = Field(
         None, description="Folder for the artifact after each epoch but the last, at most nine.", exclude_if=_absent
     )
+    artifact: str | None = Field(
+        None, exclude_if=_absent, description="Where the artifact goes, if not to AIP_MODEL_DIR: the job is elsewhere."
+    )
 
 
 class Provenance(_Strict):
@@ -82,6 +85,8 @@ class Provenance(_Strict):
     commit: str = ""
     plan: str = ""
     manifest: str = ""
+    strategy: str = Field("", exclude_if=lambda value: not value)
+    region: str = Field("", exclude_if=lambda value: not value)
 
 
 class TrainingSpec(_Strict):

@@ -1,8 +1,8 @@
 """`python -m images.train --spec JSON | --spec-file PATH [--out DIR]`: train what a `TrainingSpec` says.
 
-The artifact goes to `AIP_MODEL_DIR` (set by Vertex AI), else to `--out`, else beside the run record. Standard output
-holds the events of `progress.py`; the exit code is that of the failure's class (`failures.py`), 0 for a trained model,
-also one that had been trained before, 1 for a fault of this program.
+The artifact goes where the spec says, else to `AIP_MODEL_DIR` (set by Vertex AI), to `--out`, or beside the run record.
+Standard output holds the events of `progress.py`; the exit code is that of the failure's class (`failures.py`), 0 for a
+trained model, also one that had been trained before, 1 for a fault of this program.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ def main(argv: list[str] | None = None) -> int:
         _prepare_environment(spec)
         from images.train.run import run
 
-        run(spec, os.environ.get("AIP_MODEL_DIR") or asked.out, progress, storage, os.environ)
+        folder = spec.output.artifact or os.environ.get("AIP_MODEL_DIR") or asked.out
+        run(spec, folder, progress, storage, os.environ)
     except _Signalled as signalled:
         return _failed(progress, Interrupted(f"Interrupted by {signalled}", "Run again; nothing was recorded."))
     except Exception as error:

@@ -164,5 +164,7 @@ def _train(
         train_seconds=round(fitted.seconds, 3),
         commit=spec.provenance.commit,
         plan=spec.provenance.plan,
+        strategy=spec.provenance.strategy,
+        region=spec.provenance.region,
         sample=shown,
     )

@@ -5,18 +5,21 @@ A succeeded job is not yet a trained model: the run record says that, and the pl
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 
 from reconciler.backends import labels, payloads
 from reconciler.backends.failures import failure_of
 from reconciler.backends.kind import Kind, Payload, existing, impossible, wanted
 from reconciler.backends.refs import resolved
+from reconciler.backends.rungs import on_rung, rungs, strategy_of, told
 from reconciler.backends.subject import Subject, attempt_key, environment, given, machine_spec
 from reconciler.core.calls import Call, Scene
 from reconciler.core.changes import Change
 from reconciler.core.errors import LoraformError
 from reconciler.core.identity import canonical, identity_of
 from reconciler.core.resources import Failure, Json, LiveResource, Phase, Resource, Role, Value
+from reconciler.core.target import region_of
 from schemas.effects import Effect
 from schemas.primitives import seconds
 from schemas.training_spec import DataSource, MixedRows, Output, Provenance, TrainingSpec
@@ -76,6 +79,7 @@ def desired(subject: Subject) -> Resource:
         uploads=subject.uploads("model.base", "model.tokenizer", "data.train", "data.mix", "data.eval"),
         once=True,
         accelerators=run.machine.accelerator_count * run.machine.replica_count,
+        rungs=rungs(subject, identity),
         timeout=float(seconds(run.scheduling.timeout)) if run.scheduling.timeout else 0.0,
         lets_finish=run.on_change == "finish",
         protect=subject.experiment.protect,
@@ -158,10 +162,13 @@ def live(payload: Payload, fleet: str) -> tuple[LiveResource, ...]:
                 "output_directory": payloads.text(folder, "output_uri_prefix"),
                 "labels": own,
                 **_machines(spec, phase),
+                "strategy": strategy_of(spec),
+                "region": region_of(payloads.text(payload, "name")),
                 **_spent(payload, spec, phase),
             },
             failure=_failure(payload, state) if phase is Phase.FAILED else None,
             attempt_key=own.get(labels.ATTEMPT, ""),
+            rung=int(number) if (number := own.get(labels.RUNG, "")).isdecimal() else 0,
             since=_since(payload, phase),
             created=payloads.seconds(payload, "create_time"),
             history=phase in (Phase.READY, Phase.FAILED),
@@ -177,13 +184,20 @@ def create(change: Change, scene: Scene) -> tuple[Call, ...]:
     if not isinstance(body, Mapping):
         raise LoraformError(f"{resource.address}: the body of a custom job is a mapping")
     job_spec = payloads.mapping(body, "job_spec")
-    pools = [_with_arguments(pool, scene) for pool in payloads.messages(job_spec, "worker_pool_specs")]
+    rung = resource.rungs[change.rung] if resource.rungs else None
+    several = len(resource.rungs) > 1
+    pools = [
+        _with_arguments(pool, scene, partial(told, job_spec, rung if several else None))
+        for pool in payloads.messages(job_spec, "worker_pool_specs")
+    ]
+    stamps = {**change.stamps, labels.RUNG: str(change.rung)} if several else change.stamps
     job: Json = {
         **body,
-        "labels": labels.stamped(resource, scene, change.stamps),
-        "job_spec": {**job_spec, "worker_pool_specs": pools},
+        "labels": labels.stamped(resource, scene, stamps),
+        "job_spec": {**on_rung(job_spec, rung), "worker_pool_specs": pools},
     }
-    return (Call("JobService", "CreateCustomJob", {"parent": scene.parent, "custom_job": job}),)
+    parent = f"{scene.parent.rsplit('/', 1)[0]}/{rung.region}" if rung else scene.parent
+    return (Call("JobService", "CreateCustomJob", {"parent": parent, "custom_job": job}),)
 
 
 def cancel(change: Change, scene: Scene) -> tuple[Call, ...]:
@@ -295,10 +309,12 @@ def _spent(payload: Payload, spec: Payload, phase: Phase) -> dict[str, Json]:
     return {"run_seconds": ended - begun, "accelerators": taken} if begun and ended > begun else {}
 
 
-def _with_arguments(pool: Mapping[str, Json], scene: Scene) -> Json:
+def _with_arguments(
+    pool: Mapping[str, Json], scene: Scene, tell: Callable[[Mapping[str, Json]], Mapping[str, Json]]
+) -> Json:
     """Write the training spec, a mapping until now, as the container's `--spec` argument, with its provenance."""
     container = payloads.mapping(pool, "container_spec")
-    spec = payloads.mapping(container, "args")
+    spec = tell(payloads.mapping(container, "args"))
     provenance = {
         **payloads.mapping(spec, "provenance"),
         "commit": scene.labels.get(labels.COMMIT, ""),

@@ -11,7 +11,7 @@ from dataclasses import replace
 from reconciler.backends import deployment, labels, payloads
 from reconciler.backends.kind import Kind, Payload, existing, impossible, wanted
 from reconciler.backends.refs import resolved
-from reconciler.backends.subject import Subject
+from reconciler.backends.subject import Subject, attempt_key
 from reconciler.core.calls import Call, Scene
 from reconciler.core.changes import Change
 from reconciler.core.errors import LoraformError
@@ -33,6 +33,7 @@ def desired(subject: Subject, serving: Serving) -> Resource:
         address=subject.address(Role.ENDPOINT),
         kind=NAME,
         identity=identity_of("endpoint", immutable),
+        attempt_key=attempt_key({"run.attempt": subject.experiment.run.attempt}),
         spec={"labels": own_labels, "protect": protect},
         fields=subject.fields(Effect.LABEL),
         body=body,

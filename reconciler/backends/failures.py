@@ -13,7 +13,15 @@ from types import MappingProxyType
 from reconciler.core.resources import Cause, Failure, Json
 
 CANCELLED, DEADLINE_EXCEEDED, PERMISSION_DENIED, RESOURCE_EXHAUSTED = 1, 4, 7, 8
-"""Codes of `google.rpc.Code`."""
+CODES: Mapping[str, int] = MappingProxyType(
+    {
+        "CANCELLED": CANCELLED,
+        "DEADLINE_EXCEEDED": DEADLINE_EXCEEDED,
+        "PERMISSION_DENIED": PERMISSION_DENIED,
+        "RESOURCE_EXHAUSTED": RESOURCE_EXHAUSTED,
+    }
+)
+"""Those of `google.rpc.Code` that say something by themselves."""
 
 EXITS: Mapping[int, Cause] = MappingProxyType(
     {
@@ -157,6 +165,11 @@ _NARROWER: Mapping[Cause, tuple[Cause, ...]] = MappingProxyType(
     }
 )
 """What an exit code says in general and a log in particular."""
+_MACHINES = re.compile(
+    r"quota metrics exceed|exceeds the allowed maximum|resources are insufficient|insufficient (?:resources|capacity)|"
+    r"not have enough resources|resource_pool_exhausted|stock-?out|out of capacity",
+    re.IGNORECASE,
+)
 LOG_HELPS = frozenset(
     {*EXITS.values(), Cause.MEMORY, Cause.CONTAINER, Cause.CODE, Cause.SERVER, Cause.UNHEALTHY, Cause.ERROR}
 ) - {Cause.DUPLICATE, Cause.PREEMPTED}
@@ -193,6 +206,25 @@ def with_log(failure: Failure, log: Sequence[str] = ()) -> Failure:
     told = next((line for line in reversed(lines) if _TOLD.search(line)), "")
     evidence = told or found.get(cause) or found.get(Cause.CODE) or failure.evidence
     return Failure(cause, failure.message, _line(evidence))
+
+
+def refusal_of(status: str, message: str) -> Failure | None:
+    """The failure of a create that the API refused with a canonical `status`, where that says something about it.
+
+    None for what has to do with the one who asks (rights, credentials, request quotas) or with the moment: asking
+    again costs nothing then, and the next pass does.
+    """
+    if lacks_machines(message):
+        return failure_of({"code": RESOURCE_EXHAUSTED, "message": message}, "")
+    cause = _cause(0, message)
+    if status == "INVALID_ARGUMENT" or cause is Cause.BUCKET_REGION:
+        return Failure(cause if not cause.transient else Cause.ERROR, message)
+    return None
+
+
+def lacks_machines(message: str) -> bool:
+    """Whether an answer of 429 is about machines, or the quota for them, rather than about requests a minute."""
+    return bool(_MACHINES.search(message))
 
 
 def exit_code(message: str) -> int:

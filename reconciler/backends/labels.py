@@ -16,6 +16,7 @@ EXPERIMENT = "loraform-experiment"
 ROLE = "loraform-role"
 IDENTITY = "loraform-identity"
 ATTEMPT = "loraform-attempt"
+RUNG = "loraform-rung"
 SUSPENDED = "loraform-suspended"
 PROTECT = "loraform-protect"
 COMMIT = "loraform-commit"
@@ -57,6 +58,6 @@ def stamped(resource: Resource, scene: Scene, extra: Mapping[str, str]) -> dict[
         ROLE: str(resource.address.role),
         IDENTITY: resource.stamp,
     }
-    attempt = {ATTEMPT: resource.attempt_key[:SHORT]} if resource.attempt_key else {}
+    attempt = {ATTEMPT: resource.attempt_key[:SHORT]} if resource.attempt_key and resource.once else {}
     protect = {PROTECT: YES} if resource.protect else {}
     return {**own, **scene.labels, **identity, **attempt, **protect, **extra}

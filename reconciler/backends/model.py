@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from reconciler.backends import labels, payloads
 from reconciler.backends.kind import Kind, Payload, existing, impossible, wanted
 from reconciler.backends.refs import resolved
-from reconciler.backends.subject import Subject, environment
+from reconciler.backends.subject import Subject, attempt_key, environment
 from reconciler.core.calls import Call, Scene
 from reconciler.core.changes import Change
 from reconciler.core.errors import LoraformError
@@ -42,6 +42,7 @@ def desired(subject: Subject, serving: Serving, training: Resource) -> Resource:
         address=subject.address(Role.MODEL),
         kind=NAME,
         identity=identity,
+        attempt_key=attempt_key({"run.attempt": subject.experiment.run.attempt}),
         spec={"labels": own_labels},
         fields={
             **subject.fields(Effect.VERSION, Effect.LABEL),

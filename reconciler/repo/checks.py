@@ -18,7 +18,7 @@ from schemas.experiment import Experiment
 from schemas.finding import Finding
 from schemas.finding import Path as FieldPath
 from schemas.model import Model
-from schemas.project import LOCAL, Project
+from schemas.project import LOCAL, Project, Target
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _DIGEST = re.compile(r".+@sha256:[0-9a-f]{64}")
@@ -138,6 +138,20 @@ def _data(path: FieldPath, text: str, around: Surroundings) -> Iterator[Finding]
             else "Append the generation, as #1763600000000000; `loraform pin` does it.",
             warning=not around.pins,
         )
+
+
+def of_regions(experiment: Experiment, name: str, target: Target) -> Iterator[Finding]:
+    """Vertex AI writes only to a bucket of the region that it works in. This machine has no regions."""
+    if target.kind == LOCAL:
+        return
+    for index, region in enumerate(experiment.run.regions):
+        if region != target.region and region not in target.buckets:
+            yield Finding(
+                ("run", "regions", index),
+                "region-bucket",
+                f"the target `{name}` has no bucket in {region}",
+                f"Write `buckets: {{{region}: BUCKET}}` under that target in loraform.yaml, or delete the region.",
+            )
 
 
 def of_project(project: Project, name: str | None) -> Iterator[Finding]:

@@ -23,11 +23,7 @@ class Limit(NamedTuple):
 
 def not_yet(experiment: Experiment) -> Iterator[Limit]:
     """The fields of a valid manifest whose feature this version lacks, beside those that `schemas.rules` refuses."""
-    run, evaluation = experiment.run, experiment.evaluation
-    if len(run.scheduling.strategy) > 1:
-        first = run.scheduling.strategy[0]
-        message = f"only the first rung of this ladder is used until a later version: {first}"
-        yield Limit("run.scheduling.strategy", message, "", Severity.WARNING)
+    evaluation = experiment.evaluation
     if evaluation.max_samples is not None:
         yield _limit("evaluation.max_samples", "scoring a sample of the rows", "name a smaller file as data.eval")
 

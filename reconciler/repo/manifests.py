@@ -67,6 +67,9 @@ def load(root: Path, target: str | None = None) -> Loaded:
     for name in names:
         loader.file(name)
     loader.together()
+    for item in loader.experiments:
+        if wrong := list(checks.of_regions(item.value, chosen, place)):
+            problems += page_of(item, page).diagnostics(wrong)
     if place.kind != LOCAL and pins and loader.experiments:
         problems += page.diagnostics(checks.of_images(project))
     return Loaded(

@@ -56,6 +56,7 @@ VALUES: dict[str, Any] = {
     "evaluation.machine.accelerator_type": "NVIDIA_L4",
     "run.on_change": "finish",
     "run.scheduling.strategy": ["spot"],
+    "run.regions": ["us-central1", "europe-west4"],
     "serving.form": "merged",
     "serving.rollout.strategy": "recreate",
     "serving.engine.collect_detailed_traces": ["all"],

@@ -122,7 +122,7 @@ def test_the_name_is_in_no_identity_so_a_copy_is_not_trained_again() -> None:
 
 
 KEYS: list[tuple[dict[str, Any], set[Role]]] = [
-    ({"run": {"attempt": 2}}, {T, D}),
+    ({"run": {"attempt": 2}}, {T, M, E, D}),
     ({"run": {"machine": {"machine_type": "a2-highgpu-1g"}}}, {T}),
     ({"run": {"scheduling": {"strategy": "spot"}}}, {T}),
     ({"training": {"gradient_checkpointing": False}}, {T}),

@@ -253,14 +253,13 @@ def test_what_cannot_be_obeyed_is_an_error_with_a_way_out(
     assert problem.remedy
 
 
-def test_a_ladder_is_taken_by_its_first_rung_and_that_is_said(tmp_path: Path) -> None:
+def test_a_ladder_is_carried_out_as_it_is_given(tmp_path: Path) -> None:
     repository(tmp_path)
 
-    resources, (problem,) = wish(tmp_path, {"run": {"scheduling": {"strategy": ["spot", "standard"]}}})
+    resources, problems = wish(tmp_path, {"run": {"scheduling": {"strategy": ["spot", "standard"]}}})
 
-    assert len(resources) == 4
-    assert problem.severity is Severity.WARNING
-    assert "first rung" in problem.message
+    assert [rung.strategy for rung in resources[0].rungs] == ["spot", "standard"]
+    assert problems == ()
 
 
 def test_all_problems_of_all_experiments_are_told_at_once(tmp_path: Path) -> None:
