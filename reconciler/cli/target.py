@@ -43,6 +43,7 @@ def target_of(project: Project, name: str | None, root: Path, *, must_run: bool 
             api_endpoint=declared.api_endpoint or (server.url if server else "http://127.0.0.1:0"),
             local=True,
             images=images,
+            buckets=declared.buckets,
         )
     missing = [key for key in ("project", "region", "bucket") if getattr(declared, key) is None]
     if missing or declared.project is None or declared.region is None or declared.bucket is None:
@@ -55,4 +56,5 @@ def target_of(project: Project, name: str | None, root: Path, *, must_run: bool 
         bucket=declared.bucket,
         api_endpoint=declared.api_endpoint,
         images=images,
+        buckets=declared.buckets,
     )

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from reconciler.backends import labels
+from reconciler.backends.failures import CODES, failure_of
 from reconciler.backends.registry import KINDS
 from reconciler.cloud import claims, served, verdicts
 from reconciler.cloud.create import Step, create
@@ -25,7 +26,7 @@ from reconciler.core.changes import Action, Change, Plan
 from reconciler.core.errors import CloudError, Conflict, LoraformError, Refused
 from reconciler.core.graph import apply_order, predecessors
 from reconciler.core.report import Outcome, Report, Result
-from reconciler.core.resources import Address, Json, Phase, Role, Snapshot
+from reconciler.core.resources import Address, Json, Phase, Refusal, Role, Snapshot
 
 SHORT_METHODS = frozenset({"UploadModel", "CreateEndpoint", "UndeployModel", "DeleteEndpoint", "DeleteModelVersion"})
 """Operations of seconds. The next pass builds on them, and when they fail there is nothing else to look at."""
@@ -206,7 +207,11 @@ def _settle(this: _Pass, result: Result, step: Step, end: float) -> Result:
             this.site.vertex.wait(operation, left, this.stop.is_set)
         except CloudError as error:
             if result.change.after and result.change.action is Action.CREATE:
-                claims.drop(this.site.storage, this.site.target, result.change.after.stamp)
+                failure = failure_of({"code": CODES.get(error.status, 0), "message": error.message}, "")
+                refusal = Refusal(this.site.clock.now(), failure)
+                claims.refuse_later(this.site.storage, this.site.target, result.change.after, refusal)
+                if failure.cause.transient:
+                    return replace(result, outcome=Outcome.WAITING, message=f"{failure.cause}: {error.message}")
             return replace(result, outcome=Outcome.FAILED, message=error.message)
     return result
 

@@ -15,12 +15,26 @@ from dataclasses import dataclass, replace
 from reconciler.backends.labels import ROLES
 from reconciler.cloud.storage import ABSENT, Listed, Storage
 from reconciler.core.errors import CloudError, Conflict, NotFound
-from reconciler.core.resources import SHORT, Address, Claim, Json, LiveResource, Resource
+from reconciler.core.resources import (
+    SHORT,
+    Address,
+    Cause,
+    Claim,
+    Failure,
+    Json,
+    LiveResource,
+    Refusal,
+    Resource,
+)
 from reconciler.core.target import Target
 
 CLOUD_TTL = 900.0
 """Seconds. Lists may be ten minutes old; the rest is for the way from the claim to the call that it is for."""
 LOCAL_TTL = 15.0
+KEPT_REFUSALS = 32
+"""How many creates without a result a claim remembers: more than a ladder has tries."""
+KEPT_WORDS = 300
+"""Characters of the message of the last one; the others keep their causes only."""
 KEPT_OPERATIONS = 8
 """How many long-running operations of one attempt key a claim remembers."""
 
@@ -36,6 +50,8 @@ class Taken:
     past: tuple[str, ...] = ()
     """Operations of earlier attempt keys: they say nothing about this one."""
     declared: Mapping[str, Json] | None = None
+    refusals: tuple[Refusal, ...] = ()
+    """Creates under the same attempt key of which nothing came, oldest first."""
     before: Claim | None = None
     """The claim that this one replaced: of an earlier try, or a lapsed one."""
 
@@ -61,6 +77,7 @@ def take(
     name = _object(target, target.claim_uri(resource.identity))
     operations: tuple[str, ...] = ()
     past: tuple[str, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
     generation = ABSENT
     before: Claim | None = None
     try:
@@ -71,6 +88,8 @@ def take(
             return None
         if before.attempt_key == resource.attempt_key:
             operations, past = known.operations, known.past
+            if resource.once or before.address == resource.address:  # equal things of others share the claim
+                refusals = known.refusals
         else:
             past = (*known.past, *known.operations)[-KEPT_OPERATIONS:]
     except NotFound:
@@ -79,7 +98,7 @@ def take(
     claim = Claim(resource.stamp, resource.address, float(math.floor(now)), by, resource.attempt_key)
     declared = {path: field.value for path, field in resource.fields.items()}
     try:
-        return _write(storage, Taken(name, generation, claim, operations, past, declared, before))
+        return _write(storage, Taken(name, generation, claim, operations, past, declared, refusals, before))
     except Conflict:
         return None
 
@@ -116,6 +135,27 @@ def release(storage: Storage, taken: Taken) -> None:
             _write(storage, replace(taken, claim=taken.before))
     except CloudError:
         return  # it lapses by itself
+
+
+def refuse(storage: Storage, taken: Taken, refusal: Refusal) -> None:
+    """Nothing came of the create, and the next one has to know: the claim stays, and keeps nobody waiting."""
+    refusals = (*taken.refusals, refusal)[-KEPT_REFUSALS:]
+    try:
+        _write(storage, replace(taken, refusals=refusals))
+    except CloudError:
+        return  # it is tried again once the claim has lapsed
+
+
+def refuse_later(storage: Storage, target: Target, resource: Resource, refusal: Refusal) -> None:
+    """The same for an operation that failed after the create had been answered."""
+    name = _object(target, target.claim_uri(resource.identity))
+    try:
+        content, generation = storage.read(name)
+    except NotFound:
+        return
+    claim, known = _parse(content, resource)
+    if claim.attempt_key == resource.attempt_key and claim.address == resource.address:
+        refuse(storage, replace(known, name=name, generation=generation), refusal)
 
 
 def drop(storage: Storage, target: Target, stamp: str) -> None:
@@ -161,6 +201,7 @@ def claims_in(listing: Iterable[Listed]) -> dict[str, Claim]:
                 listed.metadata.get("by", ""),
                 listed.metadata.get("attempt_key", ""),
                 listed.generation,
+                refusals_of(listed.metadata.get("refusals", "")),
             )
     return found
 
@@ -200,6 +241,8 @@ def _write(storage: Storage, taken: Taken) -> Taken:
         "operations": " ".join(taken.operations),
         "past": " ".join(taken.past),
     }
+    if taken.refusals:
+        metadata["refusals"] = _refusals_text(taken.refusals)
     content = json.dumps({**metadata, "declared": taken.declared or {}}, sort_keys=True).encode()
     generation = storage.write(taken.name, content, generation=taken.generation, metadata=metadata)
     return replace(taken, generation=generation, claim=replace(claim, generation=generation))
@@ -218,10 +261,32 @@ def _parse(content: bytes, resource: Resource) -> tuple[Claim, Taken]:
         )
         operations = tuple(str(fields.get("operations", "")).split())
         past = tuple(str(fields.get("past", "")).split())
-        return claim, Taken("", ABSENT, claim, operations, past, fields.get("declared"))
+        refusals = refusals_of(str(fields.get("refusals", "")))
+        return claim, Taken("", ABSENT, claim, operations, past, fields.get("declared"), refusals)
     except (ValueError, KeyError, TypeError, AttributeError):
         claim = Claim(resource.stamp, resource.address, 0.0, "")
         return claim, Taken("", ABSENT, claim)
+
+
+def _refusals_text(refusals: tuple[Refusal, ...]) -> str:
+    """Compact: all metadata of an object has 8 KiB."""
+    last = len(refusals) - 1
+    rows = [
+        [round(item.at, 3), item.rung, item.failure.cause, item.failure.message[:KEPT_WORDS] if number == last else ""]
+        for number, item in enumerate(refusals)
+    ]
+    return json.dumps(rows, separators=(",", ":"))
+
+
+def refusals_of(text: str) -> tuple[Refusal, ...]:
+    """What `_refusals_text` wrote; nothing where somebody wrote something else."""
+    try:
+        return tuple(
+            Refusal(float(at), Failure(Cause(cause), str(message or cause)), int(rung))
+            for at, rung, cause, message in json.loads(text or "[]")
+        )
+    except (ValueError, TypeError):
+        return ()
 
 
 def _address(text: str) -> Address | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from reconciler.backends.failures import refusal_of
 from reconciler.cloud import claims
 from reconciler.cloud.claims import Taken
 from reconciler.cloud.errors import LostAnswer, Unreachable
@@ -18,7 +19,7 @@ from reconciler.core.calls import Call
 from reconciler.core.changes import Change
 from reconciler.core.errors import CloudError, Conflict
 from reconciler.core.report import Outcome
-from reconciler.core.resources import Cause, Json, LiveResource, Phase, Resource
+from reconciler.core.resources import Cause, Json, LiveResource, Phase, Refusal, Resource
 
 LOOKS = 3
 """How often a job whose creation was not answered is looked for, and, on the embedded Vertex AI, sent again if the
@@ -69,6 +70,15 @@ def create(
         return Step(Outcome.WAITING, f"{lost.message}: the next pass looks whether it was done")
     except Unreachable:
         raise
+    except CloudError as error:
+        failure = refusal_of(error.status, error.message)
+        if taken is None or failure is None:
+            _release(site, taken)
+            raise
+        claims.refuse(site.storage, taken, Refusal(site.clock.now(), failure, change.rung))
+        if not failure.cause.transient:
+            raise
+        return Step(Outcome.WAITING, f"{failure.cause}: {error.message}: it is tried again")
     except Exception:
         _release(site, taken)
         raise

@@ -9,7 +9,7 @@ from reconciler.cloud.errors import from_answer
 from reconciler.cloud.retry import with_patience
 from reconciler.cloud.vertex import TIMEOUT, Vertex
 from reconciler.core.resources import LiveResource, Role
-from reconciler.core.target import Target
+from reconciler.core.target import Target, region_of
 
 PAGE = 1000
 TAIL = 200
@@ -31,7 +31,7 @@ def log_tail(vertex: Vertex, live: LiveResource, lines: int = TAIL) -> tuple[str
 
     Nothing for what has no log. Raises `core.errors.CloudError`.
     """
-    if live.address.role is Role.TRAINING:
+    if live.address.role is Role.TRAINING and "job" in live.outputs:
         query = _of_job(live.name)
     elif live.address.role is Role.DEPLOYMENT and live.outputs.get("endpoint"):
         query = _of_endpoint(str(live.outputs["endpoint"]))
@@ -80,7 +80,7 @@ def console_link(target: Target, job: str) -> str:
     """The page of a custom job in Google's console; "" for the embedded Vertex AI."""
     if target.api_endpoint:
         return ""
-    place = f"locations/{target.region}/training/{_last(job)}"
+    place = f"locations/{region_of(job) or target.region}/training/{_last(job)}"
     return f"https://console.cloud.google.com/vertex-ai/{place}?project={target.project}"
 
 

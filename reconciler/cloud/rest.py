@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from reconciler.core.resources import Json
-from reconciler.core.target import Target
+from reconciler.core.target import Target, region_of
 
 if TYPE_CHECKING:
     from google.auth.transport.requests import AuthorizedSession
@@ -78,13 +78,15 @@ class Rest:
 
     def vertex_page(self, method: str, request: Mapping[str, Json], token: str, timeout: float) -> Mapping[str, Any]:
         """One page of a method in `PAGED`, as it comes: camelCase, and `nextPageToken` where there are more."""
-        base = self.target.api_endpoint or f"https://{self.target.region}-aiplatform.googleapis.com"
+        path = PAGED[method].format(**request)
+        region = region_of(path) or self.target.region
+        base = self.target.api_endpoint or f"https://{region}-aiplatform.googleapis.com"
         query: dict[str, str | int] = {"pageSize": PAGE}
         if request.get("filter"):
             query["filter"] = str(request["filter"])
         if token:
             query["pageToken"] = token
-        page: Mapping[str, Any] = self.get(f"{base}/v1/{PAGED[method].format(**request)}", query, timeout)
+        page: Mapping[str, Any] = self.get(f"{base}/v1/{path}", query, timeout)
         return page
 
     def objects_page(self, bucket: str, prefix: str, fields: str, token: str, timeout: float) -> Mapping[str, Any]:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from reconciler.backends.failures import lacks_machines
 from reconciler.cloud.clock import Clock
 from reconciler.cloud.errors import LostAnswer, Unreachable, translate
 from reconciler.core.errors import CloudError, Conflict, Refused, Retryable
@@ -93,9 +94,10 @@ def with_patience(
 def over_quota(problem: CloudError) -> bool:
     """True when a quota of requests a minute is used up: the same call succeeds a little later.
 
-    A resource quota (GPUs) is refused with 429 as well, but no backoff of seconds makes GPUs: the next pass sees.
+    Machines, and the quota for them, are refused with 429 as well, but no backoff of seconds makes GPUs: the next
+    pass sees.
     """
-    return problem.code == 429 and "quota metrics exceed" not in problem.message
+    return problem.code == 429 and not lacks_machines(problem.message)
 
 
 def _had_no_effect(problem: CloudError) -> bool:

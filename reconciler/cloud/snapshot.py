@@ -17,6 +17,7 @@ from reconciler.backends import deployment, labels, payloads
 from reconciler.backends.deploys import from_operations
 from reconciler.backends.registry import KINDS
 from reconciler.cloud import claims, verdicts
+from reconciler.cloud.refusals import refused
 from reconciler.cloud.site import EIGHT, Workers
 from reconciler.cloud.storage import Listed, Storage
 from reconciler.cloud.vertex import Vertex
@@ -54,7 +55,11 @@ def take_snapshot(
     wanted = {resource.address: resource for resource in desired}
     moves = moves_of(wanted.values())
     with workers() as pool:
-        listed = [pool.submit(_list_kind, vertex, target, *row) for row in LISTS]
+        listed = [
+            pool.submit(_list_kind, vertex, target, region, *row)
+            for row in LISTS
+            for region in (target.regions if row[0] == "custom_job" else (target.region,))
+        ]
         run_listing = pool.submit(storage.list, _prefix(target, "runs"))
         claim_listing = pool.submit(storage.list, claims.folder_of(target))
         gated = any(resource.gate for resource in wanted.values())
@@ -65,6 +70,7 @@ def take_snapshot(
         live += _versions(vertex, target, live, wanted, pool)
         live += _deploys(vertex, live, wanted, known, claim_objects, pool)
         live = _with_declared(storage, live, wanted, claim_objects, pool)
+        live += refused(known, wanted, live)
         records = dict(filter(None, map(_record, run_listing.result())))
         said = verdicts.verdicts_in(verdict_listing.result()) if verdict_listing else {}
         seen = Snapshot(deployment.linked(tuple(live)), records, known, said)
@@ -77,21 +83,23 @@ def fleet_filter(fleet: str) -> str:
 
 
 def runs_of(vertex: Vertex, target: Target, stamp: str) -> tuple[LiveResource, ...]:
-    """The custom jobs of one training identity, as the service lists them right now."""
+    """The custom jobs of one training identity, as the service lists them right now, in all regions of the target."""
     query = f"{fleet_filter(target.fleet)} AND labels.{labels.IDENTITY}={stamp}"
-    request = {"parent": target.parent, "filter": query}
     return tuple(
         live
-        for payload in vertex.list("JobService", "ListCustomJobs", request, "custom_jobs")
+        for region in target.regions
+        for payload in vertex.list(
+            "JobService", "ListCustomJobs", {"parent": target.parent_in(region), "filter": query}, "custom_jobs"
+        )
         for live in KINDS["custom_job"].live(payload, target.fleet)
         if live.stamp == stamp
     )
 
 
 def _list_kind(
-    vertex: Vertex, target: Target, kind: str, service: str, method: str, items: str
+    vertex: Vertex, target: Target, region: str, kind: str, service: str, method: str, items: str
 ) -> tuple[LiveResource, ...]:
-    request = {"parent": target.parent, "filter": fleet_filter(target.fleet)}
+    request = {"parent": target.parent_in(region), "filter": fleet_filter(target.fleet)}
     read = KINDS[kind].live
     return tuple(
         live for payload in vertex.list(service, method, request, items) for live in read(payload, target.fleet)

@@ -77,6 +77,8 @@ class Storage:
                 self._given = _google_client(self._rest.target)
                 if self._rest.target.api_endpoint:
                     self.ensure(self._rest.target.region)
+                    for region, bucket in sorted(self._rest.target.buckets.items()):
+                        Storage(self._given, bucket, self._clock, self._patience).ensure(region)
             return self._given
 
     @property

@@ -21,7 +21,7 @@ from reconciler.cloud.retry import LOCAL, Patience, over_quota, with_patience
 from reconciler.core.calls import Call
 from reconciler.core.errors import CloudError, LoraformError
 from reconciler.core.resources import Json
-from reconciler.core.target import Target
+from reconciler.core.target import Target, region_of
 
 if TYPE_CHECKING:
     from google.auth.transport.requests import AuthorizedSession
@@ -63,7 +63,7 @@ class Vertex:
         make_client: Callable[[str, str], Any] | None = None,
         rest: Rest | None = None,
     ) -> None:
-        """`make_client(service, dedicated address or "")` gives a client other than Google's own, for simulations."""
+        """`make_client(service, address or "")` gives a client other than Google's own, for simulations."""
         self.target = target
         self.clock = clock
         self.patience = patience
@@ -82,7 +82,7 @@ class Vertex:
         a call that must not be repeated is unknown. A request that the proto types refuse is a LoraformError.
         """
         message = self._request(call)
-        send = getattr(self._client(call.service), snake(call.method))
+        send = getattr(self._client(call.service, self._home(call)), snake(call.method))
         try:
             answer = self._send(
                 call.method, lambda: send(message, retry=None, timeout=TIMEOUT), _doing(call), may_go_on=may_go_on
@@ -110,7 +110,7 @@ class Vertex:
                 return
 
     def _list_by_client(self, call: Call, items: str) -> Iterator[Mapping[str, Json]]:
-        send = getattr(self._client(call.service), snake(call.method))
+        send = getattr(self._client(call.service, self._home(call)), snake(call.method))
         message = self._request(call)
         while True:
             page = self._send(
@@ -254,6 +254,13 @@ class Vertex:
             if client is None:
                 client = self._clients[service, address] = self._make_client(service, address)
             return client
+
+    def _home(self, call: Call) -> str:
+        """The address that answers for the region of a call; "" for the target's own, and for the embedded service."""
+        region = next((found for key in ("name", "parent") if (found := region_of(str(call.request.get(key, ""))))), "")
+        if self.target.api_endpoint or region in ("", self.target.region):
+            return ""
+        return f"{region}-aiplatform.googleapis.com"
 
     def _google_client(self, service: str, address: str) -> Any:
         from google.auth.credentials import AnonymousCredentials

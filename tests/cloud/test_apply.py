@@ -291,14 +291,16 @@ def test_a_file_that_is_missing_fails_its_change_and_starts_no_job(site: Site) -
     assert [job["labels"]["loraform-experiment"] for job in jobs(site)] == ["b"]
 
 
-def test_a_create_that_the_api_refused_leaves_no_claim(site: Site) -> None:
+def test_a_create_that_the_api_refused_is_remembered_and_keeps_nobody_waiting(site: Site) -> None:
     run = training(site.target)
     broken = replace(run, body={**run.body, "display_name": "x" * 500})
 
     seen = apply(site, [broken])
 
+    (claim,) = look(site, Wish((run,))).snapshot.claims.values()
     assert outcomes(seen) == {"training create": "failed"}
-    assert look(site, Wish((run,))).snapshot.claims == {}
+    assert len(claim.refusals) == 1
+    assert actions(look(site, Wish((replace(run, attempt_key="another"),)))) == {"training": Action.CREATE}
 
 
 def test_another_plan_than_the_accepted_one_is_not_carried_out(site: Site) -> None:
