@@ -198,12 +198,12 @@ def hold_by_name(resource: Resource, world: World) -> Change | None:
     taker = world.taken.get((resource.address.role, resource.named)) if resource.named else None
     if taker is None or taker.address == resource.address:
         return None
-    going = resource.exclusive and taker.address not in world.desired
-    action = Action.WAIT if going else Action.HOLD
     detail = f"{resource.named} is the {resource.address.role} of {taker.address.experiment}"
-    return _change(
-        resource, action, Reason.NAME_TAKEN, detail if going else f"{detail}: give this experiment another name"
-    )
+    going = resource.exclusive and taker.address not in world.desired
+    if going and not taker.protect and not taker.in_use:
+        return _change(resource, Action.WAIT, Reason.NAME_TAKEN, detail)
+    way = "which is held as well" if going else "give this experiment another name"
+    return _change(resource, Action.HOLD, Reason.NAME_TAKEN, f"{detail}: {way}")
 
 
 def prerequisites(resource: Resource, verdict: Verdict | None) -> tuple[Address, ...]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
+
+import pytest
 
 from reconciler.core.between import plan_between
 from reconciler.core.changes import Action, FieldChange, Reason
@@ -188,6 +191,16 @@ def test_a_name_that_is_about_to_become_free_is_waited_for() -> None:
     change = the(plan((endpoint("bot", named="lf-acme-bot"),), snapshot(going)), Role.ENDPOINT)
 
     assert (change.action, change.reason) == (Action.WAIT, Reason.NAME_TAKEN)
+
+
+@pytest.mark.parametrize("held", [{"protect": True}, {"in_use": "somebody's model is on it"}])
+def test_a_name_that_is_held_together_with_what_has_it_is_not_waited_for(held: dict[str, Any]) -> None:
+    staying = live(endpoint("gone"), name="projects/1/endpoints/lf-acme-bot", **held)
+
+    change = the(plan((endpoint("bot", named="lf-acme-bot"),), snapshot(staying)), Role.ENDPOINT, "bot")
+
+    assert (change.action, change.reason) == (Action.HOLD, Reason.NAME_TAKEN)
+    assert change.detail == "lf-acme-bot is the endpoint of gone: which is held as well"
 
 
 def test_an_adoption_that_nobody_applied_yet_is_pending_and_no_drift() -> None:
