@@ -40,7 +40,7 @@ def find(site: Site, experiment: str) -> Found:
     """What is live of the experiment. Raises LoraformError when there is nothing of ours under that name."""
     live = [
         item
-        for item in take_snapshot(site.vertex, site.storage, site.target, ()).live
+        for item in take_snapshot(site.vertex, site.storage, site.target, (), site.workers).live
         if item.address.experiment == experiment
     ]
     if not live:
