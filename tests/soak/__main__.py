@@ -1,4 +1,7 @@
-"""`python -m tests.soak --seed N --steps M` tells one history; `--count N` lives through many, side by side."""
+"""`python -m tests.soak --seed N --steps M` tells one history; `--count N` lives through many, side by side.
+
+`--stats` prints how often which row of the decision table, fault, crash point, edit and deed came up, and which never.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,15 @@ import argparse
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
 
-from tests.soak.history import Step, Told, run, steps_of
+from tests.soak.convergence import Told, run
+from tests.soak.coverage import lines_of
+from tests.soak.steps import Step, steps_of
 
 CHUNK = 10
 
@@ -20,7 +26,7 @@ def main() -> int:
     """0 when no law was broken, else 1."""
     asked = _arguments()
     if asked.count:
-        return _many(asked.seed, asked.count, asked.steps, asked.jobs)
+        return _many(asked.seed, asked.count, asked.steps, asked.jobs, stats=asked.stats)
     steps = steps_of(asked.seed, asked.steps)
     told = run(steps)
     if told.broken and not asked.whole:
@@ -47,18 +53,21 @@ def shortest(steps: tuple[Step, ...], told: Told) -> tuple[tuple[Step, ...], Tol
     return steps, told
 
 
-def _many(first: int, count: int, steps: int, jobs: int) -> int:
-    begun, requests, broken = time.monotonic(), 0, 0
+def _many(first: int, count: int, steps: int, jobs: int, *, stats: bool) -> int:
+    begun, requests, broken, counts = time.monotonic(), 0, 0, Counter[str]()
     for done, (seed, told) in enumerate(_lived(range(first, first + count), steps, jobs), 1):
         requests += told.requests
+        counts += told.counts
         if told.broken:
             broken += 1
             print(f"\rseed {seed}: {told.broken}\n    python -m tests.soak --seed {seed} --steps {steps}")
         if done % CHUNK == 0 or done == count:
             rate = done / (time.monotonic() - begun)
-            print(f"\r{done} of {count} histories, {requests} requests, {rate:.0f} a second, {broken} broken", end="")
+            print(f"\r{done} of {count} histories, {requests} requests, {rate:.1f} a second, {broken} broken", end="")
             sys.stdout.flush()
     print()
+    if stats:
+        print("\n".join(lines_of(counts)))
     return 1 if broken else 0
 
 
@@ -70,7 +79,7 @@ def _lived(seeds: range, steps: int, jobs: int) -> Iterator[tuple[int, Told]]:
 
 def _live(steps: int, seed: int) -> tuple[int, Told]:
     told = run(steps_of(seed, steps))
-    return seed, Told((), told.broken, told.requests)
+    return seed, Told((), told.broken, told.requests, told.counts)
 
 
 def _arguments() -> argparse.Namespace:
@@ -79,6 +88,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=30, help="how long each is")
     parser.add_argument("--count", type=int, default=0, help="how many, beginning with the seed")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="how many processes")
+    parser.add_argument("--stats", action="store_true", help="how often what came up, with --count")
     parser.add_argument("--whole", action="store_true", help="do not look for a shorter form of a broken history")
     return parser.parse_args()
 

@@ -38,6 +38,13 @@ class Request:
     mutates: bool = False
     method: str = ""
     message: Any = None
+    name: str = ""
+    """The object in the bucket that it is about."""
+
+    @property
+    def place(self) -> str:
+        """The kind of request: a method, or a verb and the folder in the bucket."""
+        return self.method or "/".join(self.words.split("/")[:1])
 
 
 BEGIN = Request("begin")
@@ -66,6 +73,9 @@ class Actor:
     over: bool = False
     result: Any = None
     stale: float = 0.0
+    fleet: str = "acme"
+    by_hand: str = ""
+    """The experiment that a person does something to, without any plan."""
     punctual: bool = True
     """Does what it does in the background in time: renews its lease."""
     ticks: list[Tick] = field(default_factory=list)
@@ -102,7 +112,7 @@ class Actor:
 class Stage:
     """Runs actors to their ends. `choose` says who goes on, of those not over; `answer` what becomes of its request.
 
-    An exception that `answer` returns is raised in the actor; one that it raises ends all of them, and the run.
+    An exception that `answer` returns is raised in the actor; one that either of them raises ends all, and the run.
     """
 
     actors: Sequence[Actor]
@@ -112,7 +122,7 @@ class Stage:
     _end: threading.Lock = field(default_factory=_taken)
 
     def run(self) -> None:
-        """Let all actors run to their ends; the first one in this very thread. Raises what `answer` raised."""
+        """Let all actors run to their ends; the first one in this very thread. Raises what broke the run."""
         first, *others = self.actors
         for actor in self.actors:
             actor.stage = self
@@ -135,9 +145,7 @@ class Stage:
         try:
             found = self.answer(actor, request)
         except BaseException as error:
-            self.broken = error
-            for one in self.actors:
-                one.killed = True
+            self._break(error)
             raise Killed from error
         if isinstance(found, BaseException):
             raise found
@@ -161,12 +169,25 @@ class Stage:
         if not active:
             self._end.release()
             return
-        chosen = active[0] if self.broken else self.choose(active)
+        chosen = self._chosen(active)
         if chosen is actor:
             return
         chosen.baton.release()
         if not actor.over:
             actor.baton.acquire()
+
+    def _chosen(self, active: list[Actor]) -> Actor:
+        if self.broken is None:
+            try:
+                return self.choose(active)
+            except BaseException as error:
+                self._break(error)
+        return active[0]
+
+    def _break(self, error: BaseException) -> None:
+        self.broken = error
+        for one in self.actors:
+            one.killed = True
 
 
 class OneByOne(Executor):

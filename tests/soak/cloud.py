@@ -6,21 +6,20 @@ No program is ever started: jobs run until the history ends them, a server is he
 from __future__ import annotations
 
 import tempfile
-from bisect import bisect_right
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from reconciler.emulator import deployment_runs, job_runs, jobs
-from reconciler.emulator.answer import answer
+from reconciler.emulator.answer import answer_struck
+from reconciler.emulator.faults import UNSTRUCK, Struck, is_list
 from reconciler.emulator.gcs.buckets import Buckets
 from reconciler.emulator.settings import HOLD, STUB, Program, Settings
 from reconciler.emulator.store import DONE, Row, Store
 from reconciler.emulator.wire.codec import Message, message_class
-from reconciler.emulator.wire.names import project_number
+from reconciler.emulator.wire.names import canonical, project_number
 from reconciler.emulator.world import Launch, World
 
 PROJECT, REGION, BUCKET = "acme-ml", "europe-west4", "acme-llm"
@@ -97,24 +96,14 @@ class Cloud:
     world: World
     buckets: Buckets
     images: Images
-    jobs_then: list[tuple[float, list[bytes]]] = field(default_factory=list)
-    """What a list of jobs would have shown at each moment at which it changed."""
 
     def perform(self, method: str, request: Message, stale: float = 0.0) -> Message:
-        """Answer one call such as `JobService.CreateCustomJob`; lists of jobs as they were `stale` seconds ago.
+        """Answer one call such as `JobService.CreateCustomJob`; a list as it was `stale` seconds ago.
 
         Raises the emulator's `ApiError`.
         """
-        if method == "JobService.ListCustomJobs" and stale:
-            return self._jobs_as_of(self.time.now - stale, request.filter)
-        found = answer(self.world, method, request)
-        if method.startswith(("JobService.Create", "JobService.Cancel", "JobService.Delete")):
-            self.remember_jobs()
-        return found
-
-    def remember_jobs(self) -> None:
-        """Note what a list of jobs shows from now on."""
-        self.jobs_then.append((self.time.now, [row.body for row in self.world.store.every(jobs.KIND)]))
+        struck = Struck(stale_s=stale) if stale and is_list(method) else UNSTRUCK
+        return answer_struck(self.world, method, request, struck)
 
     def live_jobs(self) -> list[Message]:
         """The jobs that have not ended, oldest first."""
@@ -127,7 +116,6 @@ class Cloud:
     def jobs_go_on(self) -> None:
         """Pending jobs begin to run, cancelled ones end."""
         job_runs.advance(self.world)
-        self.remember_jobs()
 
     def end_job(self, name: str, *, well: bool, message: str = "") -> None:
         """End a job that has not ended, as `:finish` does."""
@@ -144,14 +132,14 @@ class Cloud:
         """Everything that the service holds, oldest first within its kind."""
         return [row for kind in ("job", "model", "endpoint", "deployment") for row in self.world.store.every(kind)]
 
-    def _jobs_as_of(self, moment: float, query: str) -> Message:
-        at = bisect_right(self.jobs_then, moment, key=lambda item: item[0])
-        bodies = self.jobs_then[at - 1][1] if at else []
-        read = message_class("CustomJob").FromString
-        wanted = dict(part.removeprefix("labels.").split("=") for part in query.split(" AND "))
-        found = [job for job in map(read, reversed(bodies)) if wanted.items() <= dict(job.labels).items()]
-        answer_class: Any = message_class("ListCustomJobsResponse")
-        return answer_class(custom_jobs=found)
+    def labels_of(self, name: str) -> dict[str, str]:
+        """The labels of a job, a model or an endpoint by its full name; empty when it is not there."""
+        short, _, _ = canonical(name).partition("@")
+        for kind, word in (("job", "CustomJob"), ("endpoint", "Endpoint")):
+            if row := self.world.store.get(kind, short):
+                return dict(message_class(word).FromString(row.body).labels)
+        version = next(self.world.store.children("version", short), None)
+        return dict(message_class("Model").FromString(version.body).labels) if version else {}
 
 
 @contextmanager
@@ -161,6 +149,7 @@ def open_cloud() -> Iterator[Cloud]:
     memory = Path("/dev/shm")
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
         store = Store(Path(":memory:"), handed_on=True)
+        store.remember(lambda: time.now)
         images = Images({"train": HOLD, "serve": STUB})
         settings = Settings(Path(folder), "http://nowhere", PROJECT, images, "mark", jobs_at_once=1000)
         nobody = Nobody()

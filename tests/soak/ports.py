@@ -119,7 +119,7 @@ class BucketPort:
             except StorageError as error:
                 raise from_answer(error.status, "", error.message, verb) from None
 
-        return self.actor.ask(Request(f"{verb} {_short(name)}", translated, mutates=mutates))
+        return self.actor.ask(Request(f"{verb} {_short(name)}", translated, mutates=mutates, name=name))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
-from reconciler.emulator.store import Row
+from reconciler.emulator.store import Store
 from reconciler.emulator.wire.codec import parse
 from tests.soak.cloud import PARENT, Cloud
 
@@ -36,6 +37,7 @@ def move_in(cloud: Cloud) -> None:
     cloud.deployments_go_on()
 
 
-def footprint(rows: list[Row], names: frozenset[str]) -> dict[str, bytes]:
-    """The bytes of the rows of these names."""
-    return {row.name: row.body for row in rows if row.name in names}
+def footprint(store: Store, rows: Iterable[tuple[str, str]]) -> dict[str, bytes]:
+    """The bytes of the rows of these kinds and names, by `kind name`; without those that are not there."""
+    found = {f"{kind} {name}": store.get(kind, name) for kind, name in rows}
+    return {key: row.body for key, row in found.items() if row}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.soak.history import run, steps_of
+from tests.soak.convergence import run
+from tests.soak.steps import steps_of
 
 SEEDS = range(40)
 STEPS = 30

@@ -3,35 +3,42 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import dataclass, field
 from random import Random
 
 from reconciler.emulator import jobs
 from reconciler.emulator.gcs.errors import StorageError
-from reconciler.emulator.gcs.records import Conditions
+from reconciler.emulator.gcs.listing import Query
+from reconciler.emulator.gcs.records import Conditions, StoredObject
 from reconciler.emulator.wire.codec import Message
 from schemas.run_record import Counts, RunRecord, metadata_of
 from schemas.training_spec import TrainingSpec
 from tests.soak.cloud import BUCKET, Cloud
 
 ABSENT = Conditions(generation_match=0)
+FLEETS = ("acme", "beta")
+"""The fleets of this project that are ours to run; a third one is only there to be left alone."""
 DEATHS = (
     "The replica workerpool0-0 exited with a non-zero status of 13.",
     "The replica workerpool0-0 was preempted by the service.",
     "Resources are insufficient in region: europe-west4. Please try a different region.",
     "The quota for custom_model_training_nvidia_l4_gpus has been exceeded.",
     "Internal error occurred for the current attempt.",
+    "The replica workerpool0-0 exited with a non-zero status of 1. CUDA out of memory.",
 )
 
 
 @dataclass(slots=True)
 class Trainers:
-    """Who trains what: identity -> the job whose trainer holds the lock and works."""
+    """Who trains what: fleet and identity -> the job whose trainer holds the lock and works."""
 
     cloud: Cloud
     training: dict[str, str] = field(default_factory=dict)
     doubles: list[str] = field(default_factory=list)
-    """Identities that two trainers worked on at the same time."""
+    """What two trainers worked on at the same time."""
+    count: Counter[str] = field(default_factory=Counter)
+    """How often what happened."""
 
     def go_on(self, random: Random, *, well: bool) -> list[str]:
         """Every job of ours takes its next step or none, with `well` towards a good end. Returns what happened."""
@@ -39,15 +46,17 @@ class Trainers:
         self._forget_the_dead()
         told: list[str] = []
         for job in self.cloud.live_jobs():
-            if job.state == jobs.RUNNING and job.labels.get("loraform-fleet") == "acme":
+            if job.state == jobs.RUNNING and job.labels.get("loraform-fleet") in FLEETS:
                 told += [word for word in [self._step(job, random, well)] if word]
+        for line in told:
+            self.count[" ".join(line.split()[2:])] += 1
         return told
 
-    def records(self) -> frozenset[str]:
-        """The stamps of all run records."""
-        names = [item.name for item in self.cloud.buckets.list_objects(BUCKET).items]
+    def records(self, fleet: str = "acme") -> frozenset[str]:
+        """The stamps of a fleet's run records, without those that were pruned."""
+        found = self.cloud.buckets.list_objects(BUCKET, Query(prefix=f"loraform/{fleet}/runs/")).items
         return frozenset(
-            name.rsplit("/", 1)[1][:20] for name in names if "/acme/runs/" in name and name.endswith(".json")
+            item.name.rsplit("/", 1)[1][:20] for item in found if item.name.endswith(".json") and not is_pruned(item)
         )
 
     def _step(self, job: Message, random: Random, well: bool) -> str:
@@ -55,26 +64,37 @@ class Trainers:
         number = job.name.rsplit("/", 1)[1]
         chance = 1.0 if well else random.random()
         label = f"{spec.experiment} {spec.identity[:8]}"
+        key = f"{spec.fleet}/{spec.identity}"
+        mine = self.training.get(key) == job.name
         if not well and chance < 0.1:
-            self.training.pop(spec.identity, None)
+            if mine:
+                del self.training[key]
             self._unlock(spec, number)
             self.cloud.end_job(job.name, well=False, message=random.choice(DEATHS))
             return f"{label} fails"
-        if self.training.get(spec.identity) != job.name:
-            return f"{label} {self._begin(spec, job.name, number)}" if well or chance < 0.8 else ""
+        if not mine:
+            return f"{label} {self._begin(spec, key, job.name, number)}" if well or chance < 0.8 else ""
+        if not well and chance < 0.14:
+            del self.training[key]
+            return f"{label} is restarted"
+        if not well and chance < 0.17:
+            del self.training[key]
+            self._unlock(spec, number)
+            self.cloud.end_job(job.name, well=True)
+            return f"{label} ends without a record"
         if chance < 0.5:
             return ""
         if well or chance > 0.55:
             self._record(spec, job.name, random)
         if well or chance > 0.6:
-            del self.training[spec.identity]
+            del self.training[key]
             self._unlock(spec, number)
             self.cloud.end_job(job.name, well=True)
             return f"{label} ends"
         return f"{label} dawdles"
 
-    def _begin(self, spec: TrainingSpec, job: str, number: str) -> str:
-        if self._there(spec.output.record):
+    def _begin(self, spec: TrainingSpec, key: str, job: str, number: str) -> str:
+        if self._there(spec.output.record) and not self._pruned(spec.output.record):
             self.cloud.end_job(job, well=True)
             return "was trained already"
         content = json.dumps({"job": number}).encode()
@@ -82,13 +102,13 @@ class Trainers:
             self.cloud.buckets.put(BUCKET, _object(spec.output.lock), content, conditions=ABSENT)
         except StorageError:
             held = json.loads(self.cloud.buckets.read(BUCKET, _object(spec.output.lock)))["job"]
-            if held in {item.name.rsplit("/", 1)[1] for item in self.cloud.live_jobs()}:
+            if held != number and held in {item.name.rsplit("/", 1)[1] for item in self.cloud.live_jobs()}:
                 self.cloud.end_job(job, well=False, message="The replica exited with a non-zero status of 14.")
                 return "is a duplicate"
             self.cloud.buckets.put(BUCKET, _object(spec.output.lock), content)
-        if spec.identity in self.training:
-            self.doubles.append(spec.identity)
-        self.training[spec.identity] = job
+        if key in self.training:
+            self.doubles.append(key)
+        self.training[key] = job
         return "begins"
 
     def _record(self, spec: TrainingSpec, job: str, random: Random) -> None:
@@ -100,20 +120,20 @@ class Trainers:
             attempt=spec.attempt,
             method=spec.method,
             job=job,
-            artifact_uri=f"gs://{BUCKET}/loraform/acme/artifacts/{spec.identity}/attempt-{spec.attempt}/model",
+            artifact_uri=f"gs://{BUCKET}/loraform/{spec.fleet}/artifacts/{spec.identity}/attempt-{spec.attempt}/model",
             artifact_digest="0" * 64,
             base="tiny",
             metrics={"eval_loss": loss},
             counts=Counts(train_rows=10),
         )
         settings = {"metadata": metadata_of(record)}
-        if not self._there(spec.output.record):
+        if self._pruned(spec.output.record) or not self._there(spec.output.record):
             content = record.model_dump_json().encode()
-            self.cloud.buckets.put(BUCKET, _object(spec.output.record), content, settings, ABSENT)
+            self.cloud.buckets.put(BUCKET, _object(spec.output.record), content, settings)
 
     def _forget_the_dead(self) -> None:
         alive = {job.name for job in self.cloud.live_jobs()}
-        self.training = {identity: job for identity, job in self.training.items() if job in alive}
+        self.training = {key: job for key, job in self.training.items() if job in alive}
 
     def _there(self, uri: str) -> bool:
         try:
@@ -122,11 +142,23 @@ class Trainers:
             return False
         return True
 
+    def _pruned(self, uri: str) -> bool:
+        try:
+            found = self.cloud.buckets.get(BUCKET, _object(uri))
+        except StorageError:
+            return False
+        return is_pruned(found)
+
     def _unlock(self, spec: TrainingSpec, number: str) -> None:
         if self._there(spec.output.lock):
             held = json.loads(self.cloud.buckets.read(BUCKET, _object(spec.output.lock)))["job"]
             if held == number:
                 self.cloud.buckets.delete(BUCKET, _object(spec.output.lock))
+
+
+def is_pruned(record: StoredObject) -> bool:
+    """Whether a run record says that its artifact is gone."""
+    return dict(record.settings.get("metadata") or {}).get("pruned") == "true"
 
 
 def _object(uri: str) -> str:
