@@ -19,8 +19,8 @@ from reconciler.emulator.clock import Clock
 from reconciler.emulator.gcs.app import claims, storage_app
 from reconciler.emulator.gcs.buckets import Buckets
 from reconciler.emulator.gcs.errors import StorageError
-from reconciler.emulator.gcs.listing import Query
 from reconciler.emulator.gcs.mount import collect, materialise
+from reconciler.emulator.gcs.recovery import clear
 from reconciler.emulator.wire.names import project_number
 
 
@@ -94,13 +94,7 @@ class BucketFolders:
             kept.clear()
 
     def _clear(self) -> None:
-        for bucket in self.buckets.list_buckets(limit=1_000_000):
-            while items := self.buckets.list_objects(bucket.name, Query(versions=True)).items:
-                for item in items:
-                    with suppress(StorageError):
-                        self.buckets.delete(bucket.name, item.name, item.generation)
-            with suppress(StorageError):
-                self.buckets.delete_bucket(bucket.name)
+        clear(self.buckets)
         shutil.rmtree(self.root, ignore_errors=True)
 
     def _show(self, buckets: frozenset[str]) -> None:

@@ -14,27 +14,38 @@ from functools import partial
 
 from reconciler.emulator.gcs.batch import answer_batch
 from reconciler.emulator.gcs.buckets import Buckets
-from reconciler.emulator.gcs.errors import Json, StorageError
+from reconciler.emulator.gcs.errors import Json, StorageError, not_implemented
 from reconciler.emulator.gcs.fields import partial as selected
-from reconciler.emulator.gcs.http import App, Receive, Reply, Request, Scope, Send, json_reply, read_request, send_reply
+from reconciler.emulator.gcs.http import (
+    App,
+    Receive,
+    Reply,
+    Request,
+    Scope,
+    Send,
+    json_reply,
+    read_request,
+    refuse_keys,
+    send_reply,
+)
 from reconciler.emulator.gcs.media import download
 from reconciler.emulator.gcs.parts import Parts
 from reconciler.emulator.gcs.routes import call, unknown
 from reconciler.emulator.gcs.sessions import Sessions
 from reconciler.emulator.gcs.upload_calls import upload
-from reconciler.emulator.gcs.xml_calls import answer_xml
+from reconciler.emulator.gcs.xml_calls import answer_xml, xml_refusal
 
 RESERVED = ("batch", "download", "resumable", "storage", "upload")
 PREFIXES = ("/storage/v1/", "/upload/storage/v1/", "/resumable/upload/storage/v1/", "/download/storage/v1/", "/batch")
 
 
 def claims(buckets: Buckets, path: str) -> bool:
-    """Whether a request to this path is for Cloud Storage: to the JSON API, or to an object of a bucket that exists.
+    """Whether a request to this path is for Cloud Storage: the JSON API, a bucket that exists, or an object of it.
 
     A server with paths of its own looks at those first, since a bucket may have any name.
     """
-    first, slash, name = path.removeprefix("/").partition("/")
-    return path.startswith(PREFIXES) or bool(slash and name and buckets.has(first))
+    first = path.removeprefix("/").partition("/")[0]
+    return path.startswith(PREFIXES) or bool(first and buckets.has(first))
 
 
 def storage_app(buckets: Buckets) -> App:
@@ -76,6 +87,8 @@ async def answer(buckets: Buckets, sessions: Sessions, parts: Parts, request: Re
                 return found if isinstance(found, Reply) else _shown(found, request)
             case ("batch",) | ("batch", "storage", "v1"):
                 return await answer_batch(request, partial(_answer_call, buckets))
+            case (bucket, *name) if bucket not in RESERVED and buckets.has(bucket) and not any(name):
+                return xml_refusal(not_implemented(f"{request.method} of the XML API on buckets"))
             case (bucket, *name) if name and bucket not in RESERVED:
                 return await answer_xml(buckets, parts, request, bucket, "/".join(name))
         return await _answer_call(buckets, request)
@@ -88,6 +101,7 @@ async def _answer_call(buckets: Buckets, request: Request) -> Reply:
     try:
         if request.path[:2] != ("storage", "v1"):
             raise unknown(request)
+        refuse_keys(request)
         if request.method == "GET":
             found = call(buckets, request, {})
         else:

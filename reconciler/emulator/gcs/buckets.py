@@ -15,10 +15,12 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from reconciler.emulator.gcs import rows, versions
+from reconciler.emulator.gcs import graves, rows, versions
 from reconciler.emulator.gcs.blobs import PIECE, Blobs, Content, Spool
+from reconciler.emulator.gcs.bucket_changes import completed, seconds
 from reconciler.emulator.gcs.catalogue import Catalogue, hold
 from reconciler.emulator.gcs.errors import conflict, invalid
+from reconciler.emulator.gcs.keeping import check_change, check_retention
 from reconciler.emulator.gcs.listing import Page, Query, list_page
 from reconciler.emulator.gcs.names import check_bucket_name, check_object_name, number_of
 from reconciler.emulator.gcs.records import ANY, EMPTY, Bucket, Clock, Conditions, Settings, StoredObject, microseconds
@@ -61,6 +63,8 @@ class Buckets:
         self.project_number = project_number
         self.blobs = Blobs(root, durable)
         self.catalogue = Catalogue(root / "catalogue.sqlite", durable)
+        with self.catalogue.write() as connection:
+            graves.expire(connection, self.now())
         with self.catalogue.read() as connection:
             self.blobs.sweep(rows.blobs_in_use(connection), rows.spools_in_use(connection))
 
@@ -82,6 +86,7 @@ class Buckets:
         with self.catalogue.write() as connection:
             if rows.find_bucket(connection, name):
                 raise conflict("Your previous request to create the named bucket succeeded and you already own it.")
+            given = {"location": self._location, "storageClass": "STANDARD", **settings}
             bucket = Bucket(
                 name=name,
                 project=project,
@@ -90,7 +95,7 @@ class Buckets:
                 metageneration=1,
                 created=now,
                 updated=now,
-                settings={"location": self._location, "storageClass": "STANDARD", **settings},
+                settings=completed({}, given, now),
             )
             rows.save_bucket(connection, bucket)
             return bucket
@@ -117,8 +122,9 @@ class Buckets:
         with self.catalogue.write() as connection:
             old = versions.require_bucket(connection, name)
             conditions.check_write(old.generation, old.metageneration)
-            settings = dict(change(old.settings))
-            new = replace(old, settings=settings, metageneration=old.metageneration + 1, updated=self.now())
+            now = self.now()
+            settings = completed(old.settings, change(old.settings), now)
+            new = replace(old, settings=settings, metageneration=old.metageneration + 1, updated=now)
             rows.save_bucket(connection, new)
             return new
 
@@ -133,11 +139,16 @@ class Buckets:
 
     def delete_bucket(self, name: str, conditions: Conditions = ANY) -> None:
         """Delete an empty bucket; 409 while any version of any object is in it."""
-        with self.catalogue.write() as connection:
+        with self.writing() as (connection, doomed):
             old = versions.require_bucket(connection, name)
             conditions.check_write(old.generation, old.metageneration)
             if rows.holds_objects(connection, name):
                 raise conflict("The bucket you tried to delete is not empty.")
+            keep_s = seconds(old.settings, "softDeletePolicy", "retentionDurationSeconds")
+            if keep_s:
+                graves.bury_bucket(connection, old, self.now(), keep_s)
+            else:
+                doomed.extend(graves.drop_bucket(connection, name))
             rows.remove_bucket(connection, name)
 
     # Objects
@@ -174,7 +185,7 @@ class Buckets:
         What `together` writes into the catalogue happens with it or not at all.
         """
         check_object_name(name)
-        with self._writing() as (connection, doomed):
+        with self.writing() as (connection, doomed):
             versions.check_write(connection, bucket, name, conditions)
             item = StoredObject(
                 bucket=bucket,
@@ -231,13 +242,25 @@ class Buckets:
             return list_page(partial(rows.scan, connection, bucket, query.versions), query)
 
     def change(
-        self, bucket: str, name: str, change: Change, generation: int | None = None, conditions: Conditions = ANY
+        self,
+        bucket: str,
+        name: str,
+        change: Change,
+        generation: int | None = None,
+        conditions: Conditions = ANY,
+        *,
+        override: bool = False,
     ) -> StoredObject:
-        """Apply `change` to an object's settings and raise its metageneration; its bytes and generation stay."""
+        """Apply `change` to an object's settings and raise its metageneration; its bytes and generation stay.
+
+        403 where it would weaken the object's retention, unless that is not locked and `override` is said.
+        """
         with self.catalogue.write() as connection:
             old = versions.require_object(connection, bucket, name, generation)
             conditions.check_write(old.generation, old.metageneration)
             settings = dict(change(old.settings))
+            check_retention(versions.require_bucket(connection, bucket), settings)
+            check_change(old.settings, settings, override)
             new = replace(old, settings=settings, metageneration=old.metageneration + 1, updated=self.now())
             rows.save_object(connection, new)
             return new
@@ -247,7 +270,7 @@ class Buckets:
     ) -> StoredObject:
         """Make an object from another; both share their bytes on disk. `change` turns old settings into new ones."""
         check_object_name(name)
-        with self._writing() as (connection, doomed):
+        with self.writing() as (connection, doomed):
             old = versions.require_source(connection, source)
             versions.check_write(connection, bucket, name, conditions)
             new = replace(old, bucket=bucket, name=name, settings=dict(change(old.settings)))
@@ -256,7 +279,7 @@ class Buckets:
     def move(self, source: Source, name: str, conditions: Conditions = ANY) -> StoredObject:
         """Rename an object within its bucket, in one step."""
         check_object_name(name)
-        with self._writing() as (connection, doomed):
+        with self.writing() as (connection, doomed):
             old = versions.require_source(connection, source)
             if name == source.name:
                 raise invalid("The source and the destination object names must be different.")
@@ -283,16 +306,16 @@ class Buckets:
 
     def delete(self, bucket: str, name: str, generation: int | None = None, conditions: Conditions = ANY) -> None:
         """Delete the live object (a versioned bucket keeps it as noncurrent), or one version for good."""
-        with self._writing() as (connection, doomed):
+        with self.writing() as (connection, doomed):
             old = versions.require_object(connection, bucket, name, generation)
             conditions.check_write(old.generation, old.metageneration)
             if generation is None:
                 versions.retire(connection, old, self.now(), doomed)
             else:
-                versions.remove(connection, old, doomed)
+                versions.remove(connection, old, self.now(), doomed)
 
     @contextmanager
-    def _writing(self) -> Iterator[tuple[sqlite3.Connection, list[str]]]:
+    def writing(self) -> Iterator[tuple[sqlite3.Connection, list[str]]]:
         """Enter a transaction; blobs that it doomed go once it is committed, never before."""
         doomed: list[str] = []
         with self.catalogue.write() as connection:

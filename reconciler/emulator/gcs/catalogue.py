@@ -31,6 +31,20 @@ CREATE TABLE IF NOT EXISTS objects (
 ) WITHOUT ROWID;
 CREATE UNIQUE INDEX IF NOT EXISTS live_objects ON objects (bucket, name) WHERE deleted = 0;
 CREATE INDEX IF NOT EXISTS objects_by_blob ON objects (blob);
+CREATE TABLE IF NOT EXISTS graves (
+    bucket TEXT NOT NULL, name TEXT NOT NULL, generation INTEGER NOT NULL, metageneration INTEGER NOT NULL,
+    blob TEXT NOT NULL, size INTEGER NOT NULL, crc32c TEXT NOT NULL, md5 TEXT NOT NULL, components INTEGER NOT NULL,
+    created INTEGER NOT NULL, updated INTEGER NOT NULL, deleted INTEGER NOT NULL, settings TEXT NOT NULL,
+    buried INTEGER NOT NULL, until INTEGER NOT NULL, PRIMARY KEY (bucket, name, generation)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS graves_by_blob ON graves (blob);
+CREATE INDEX IF NOT EXISTS graves_by_end ON graves (until);
+CREATE TABLE IF NOT EXISTS buried_buckets (
+    name TEXT NOT NULL, project TEXT NOT NULL, project_number TEXT NOT NULL, generation INTEGER NOT NULL,
+    metageneration INTEGER NOT NULL, created INTEGER NOT NULL, updated INTEGER NOT NULL, settings TEXT NOT NULL,
+    policy TEXT NOT NULL, policy_revision INTEGER NOT NULL, buried INTEGER NOT NULL, until INTEGER NOT NULL,
+    PRIMARY KEY (name, generation)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS uploads (
     id TEXT PRIMARY KEY, bucket TEXT NOT NULL, name TEXT NOT NULL, settings TEXT NOT NULL, conditions TEXT NOT NULL,
     expected TEXT NOT NULL, created INTEGER NOT NULL, generation INTEGER NOT NULL

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl, quote, unquote_to_bytes
 
-from reconciler.emulator.gcs.errors import StorageError, invalid
+from reconciler.emulator.gcs.errors import StorageError, invalid, not_implemented
 from reconciler.emulator.gcs.records import Conditions
 
 Scope: TypeAlias = "dict[str, Any]"
@@ -97,7 +97,14 @@ class Request:
             generation_not_match=self.number(f"{prefix}GenerationNotMatch"),
             metageneration_match=self.number(f"{prefix}MetagenerationMatch"),
             metageneration_not_match=self.number(f"{prefix}{spelt}NotMatch"),
+            etags=self._etags("if-match", prefix),
+            other_etags=self._etags("if-none-match", prefix),
         )
+
+    def _etags(self, header: str, prefix: str) -> tuple[str, ...]:
+        """Return the tags of a header; those of a copy's source are asked for by no header."""
+        text = self.headers.get(header, "") if prefix == "if" else ""
+        return tuple(filter(None, (tag.strip().removeprefix("W/").strip('"') for tag in text.split(","))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +115,15 @@ class Reply:
     body: bytes = b""
     headers: tuple[tuple[str, str], ...] = ()
     stream: AsyncGenerator[bytes, None] | None = field(default=None, compare=False)
+
+
+def refuse_keys(request: Request) -> None:
+    """Raise 501 for a request that brings or names keys: what is stored here is not encrypted."""
+    named = ("x-goog-encryption-kms-key-name" in request.headers, "kmsKeyName" in request.query)
+    if any(named) or "destinationKmsKeyName" in request.query:
+        raise not_implemented("customer-managed encryption keys")
+    if any(name.endswith(("encryption-algorithm", "encryption-key")) for name in request.headers):
+        raise not_implemented("customer-supplied encryption keys")
 
 
 def parse_json(raw: bytes) -> dict[str, object]:

@@ -14,9 +14,8 @@ from typing import BinaryIO
 from reconciler.emulator.gcs.blobs import PIECE
 from reconciler.emulator.gcs.buckets import Buckets
 from reconciler.emulator.gcs.errors import StorageError
-from reconciler.emulator.gcs.http import Reply, Request
-from reconciler.emulator.gcs.records import StoredObject
-from reconciler.emulator.gcs.resources import etag
+from reconciler.emulator.gcs.http import Reply, Request, refuse_keys
+from reconciler.emulator.gcs.records import StoredObject, etag
 
 AT_ONCE = 1 << 18
 """Bytes up to which a body is read without leaving the event loop: cheaper than a change of threads."""
@@ -27,6 +26,7 @@ _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 def download(buckets: Buckets, request: Request, bucket: str, name: str) -> Reply:
     """`objects.get` with `alt=media`: the bytes, or the range of them that was asked for."""
+    refuse_keys(request)
     try:
         item, file = buckets.open(bucket, name, request.number("generation"), request.conditions())
     except StorageError as error:

@@ -6,12 +6,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
+from reconciler.emulator.gcs.bucket_calls import generation_of
 from reconciler.emulator.gcs.buckets import Buckets, Change
-from reconciler.emulator.gcs.errors import Json, invalid, not_implemented, required
+from reconciler.emulator.gcs.errors import Json, invalid, required
 from reconciler.emulator.gcs.http import Request
 from reconciler.emulator.gcs.listing import PAGE, Query
 from reconciler.emulator.gcs.names import check_object_name
 from reconciler.emulator.gcs.records import ANY, Conditions, Settings
+from reconciler.emulator.gcs.recovery import deleted_object, list_deleted, restore_object
 from reconciler.emulator.gcs.resources import merged, object_json, object_settings
 from reconciler.emulator.gcs.versions import Source
 
@@ -21,11 +23,11 @@ MOST_COMPONENTS = 32
 
 def list_objects(buckets: Buckets, request: Request, bucket: str) -> Json:
     """`objects.list`."""
-    if request.flag("softDeleted"):
-        raise not_implemented("soft-deleted objects")
     query = request.query
     limit = request.number("maxResults")
-    page = buckets.list_objects(
+    listed = list_deleted if request.flag("softDeleted") else Buckets.list_objects
+    page = listed(
+        buckets,
         bucket,
         Query(
             prefix=query.get("prefix", ""),
@@ -50,7 +52,9 @@ def list_objects(buckets: Buckets, request: Request, bucket: str) -> Json:
 
 
 def get_object(buckets: Buckets, request: Request, bucket: str, name: str) -> Json:
-    """`objects.get` without `alt=media`."""
+    """`objects.get` without `alt=media`, of a soft-deleted one where it is asked for."""
+    if request.flag("softDeleted"):
+        return object_json(deleted_object(buckets, bucket, name, generation_of(request)), request.base)
     found = buckets.get(bucket, name, request.number("generation"), request.conditions())
     return object_json(found, request.base)
 
@@ -70,6 +74,12 @@ def update_object(buckets: Buckets, request: Request, bucket: str, name: str, bo
 def delete_object(buckets: Buckets, request: Request, bucket: str, name: str) -> None:
     """`objects.delete`."""
     buckets.delete(bucket, name, request.number("generation"), request.conditions())
+
+
+def restore(buckets: Buckets, request: Request, bucket: str, name: str) -> Json:
+    """`objects.restore`."""
+    new = restore_object(buckets, bucket, name, generation_of(request), request.conditions())
+    return object_json(new, request.base)
 
 
 def copy_object(
@@ -121,7 +131,9 @@ def compose_object(buckets: Buckets, request: Request, bucket: str, name: str, b
 
 
 def _change(buckets: Buckets, request: Request, bucket: str, name: str, change: Change) -> Json:
-    new = buckets.change(bucket, name, change, request.number("generation"), request.conditions())
+    override = request.flag("overrideUnlockedRetention")
+    version, conditions = request.number("generation"), request.conditions()
+    new = buckets.change(bucket, name, change, version, conditions, override=override)
     return object_json(new, request.base)
 
 

@@ -5,13 +5,13 @@ Decides names, types and defaults on the wire. Unknown and output-only fields in
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
-from reconciler.emulator.gcs.errors import Json, invalid
-from reconciler.emulator.gcs.records import Bucket, Settings, StoredObject
+from reconciler.emulator.gcs.bucket_changes import completed
+from reconciler.emulator.gcs.errors import Json, invalid, not_implemented
+from reconciler.emulator.gcs.keeping import kept_until
+from reconciler.emulator.gcs.records import Bucket, Settings, StoredObject, etag, timestamp
 
 _OBJECT_TEXTS = (
     "cacheControl", "contentDisposition", "contentEncoding", "contentLanguage", "contentType", "customTime",
@@ -23,7 +23,7 @@ _BUCKET_TEXTS = ("location", "rpo", "storageClass")
 _BUCKET_FLAGS = ("defaultEventBasedHold",)
 _BUCKET_MAPS = (
     "autoclass", "billing", "customPlacementConfig", "encryption", "hierarchicalNamespace", "iamConfiguration",
-    "ipFilter", "lifecycle", "logging", "objectRetention", "retentionPolicy", "softDeletePolicy", "versioning",
+    "ipFilter", "lifecycle", "logging", "retentionPolicy", "softDeletePolicy", "versioning",
     "website",
 )  # fmt: skip
 _MULTI_REGIONS = ("ASIA", "EU", "US")
@@ -32,6 +32,8 @@ _DUAL_REGIONS = ("ASIA1", "EUR4", "EUR5", "EUR7", "EUR8", "NAM4")
 
 def object_settings(body: Json) -> dict[str, object]:
     """Return what a client may write of an object, checked; a field that is null stays null, to be deleted."""
+    if body.get("kmsKeyName"):
+        raise not_implemented("customer-managed encryption keys")
     found = _typed(body, _OBJECT_TEXTS, _OBJECT_FLAGS, _OBJECT_MAPS)
     if "metadata" in body:
         found["metadata"] = _texts(body["metadata"], "metadata")
@@ -41,6 +43,11 @@ def object_settings(body: Json) -> dict[str, object]:
 def bucket_settings(body: Json) -> dict[str, object]:
     """Return what a client may write of a bucket, checked; a field that is null stays null, to be deleted."""
     found = _typed(body, _BUCKET_TEXTS, _BUCKET_FLAGS, _BUCKET_MAPS)
+    encryption = found.get("encryption")
+    if isinstance(encryption, dict) and encryption.get("defaultKmsKeyName"):
+        raise not_implemented("customer-managed encryption keys")
+    if isinstance(policy := found.get("retentionPolicy"), dict):
+        found["retentionPolicy"] = {name: value for name, value in policy.items() if name != "isLocked"}
     if isinstance(location := found.get("location"), str):
         found["location"] = location.upper()
     if "labels" in body:
@@ -61,7 +68,8 @@ def merged(old: Settings, patch: Settings) -> dict[str, object]:
             new[name] = merged(before if isinstance(before, Mapping) else {}, value)
         else:
             new[name] = value
-    return {name: value for name, value in new.items() if value != {} or name not in {"metadata", "labels"}}
+    dropped = {"metadata", "labels", "retention"}
+    return {name: value for name, value in new.items() if value != {} or name not in dropped}
 
 
 def object_json(item: StoredObject, base: str) -> Json:
@@ -92,12 +100,17 @@ def object_json(item: StoredObject, base: str) -> Json:
         shown["componentCount"] = item.components
     if item.deleted:
         shown["timeDeleted"] = timestamp(item.deleted)
+    if item.buried:
+        shown |= {"softDeleteTime": timestamp(item.buried), "hardDeleteTime": timestamp(item.until)}
+    elif kept_until(item) and item.settings.get("eventBasedHold") is not True:
+        shown["retentionExpirationTime"] = timestamp(kept_until(item))
     return shown | dict(item.settings)
 
 
 def bucket_json(bucket: Bucket, base: str) -> Json:
     """Return a bucket as Google's resource; `base` is this server's address as the client named it."""
     location = str(bucket.settings.get("location", "US"))
+    kind = "dual-region" if bucket.settings.get("customPlacementConfig") else _location_type(location)
     shown: Json = {
         "kind": "storage#bucket",
         "id": bucket.name,
@@ -106,36 +119,18 @@ def bucket_json(bucket: Bucket, base: str) -> Json:
         "projectNumber": bucket.project_number,
         "generation": str(bucket.generation),
         "metageneration": str(bucket.metageneration),
-        "locationType": _location_type(location),
+        "locationType": kind,
         "storageClass": "STANDARD",
         "etag": etag(bucket.metageneration),
         "timeCreated": timestamp(bucket.created),
         "updated": timestamp(bucket.updated),
-        "iamConfiguration": {
-            "bucketPolicyOnly": {"enabled": False},
-            "uniformBucketLevelAccess": {"enabled": False},
-            "publicAccessPrevention": "inherited",
-        },
     }
+    shown |= completed({}, {}, 0)
+    if kind != "region":
+        shown["rpo"] = "DEFAULT"
+    if bucket.buried:
+        shown |= {"softDeleteTime": timestamp(bucket.buried), "hardDeleteTime": timestamp(bucket.until)}
     return shown | dict(bucket.settings)
-
-
-def etag(*numbers: int) -> str:
-    """Return an entity tag as Google makes them: a tiny proto message of the numbers, in base64."""
-    raw = bytearray()
-    for field, number in enumerate(numbers, start=1):
-        raw.append(field << 3)
-        while number > 0x7F:
-            raw.append(number & 0x7F | 0x80)
-            number >>= 7
-        raw.append(number)
-    return base64.b64encode(raw).decode()
-
-
-def timestamp(microseconds: int) -> str:
-    """Return a time as on the wire, to the millisecond."""
-    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
 
 
 def _typed(body: Json, texts: tuple[str, ...], flags: tuple[str, ...], maps: tuple[str, ...]) -> dict[str, object]:

@@ -10,7 +10,7 @@ from reconciler.emulator.gcs.http import Request
 ABSENT = frozenset(
     {
         "acl", "anywhereCaches", "bulkRestore", "channels", "defaultObjectAcl", "folders", "hmacKeys",
-        "lockRetentionPolicy", "managedFolders", "notificationConfigs", "operations", "relocate", "restore", "watch",
+        "managedFolders", "notificationConfigs", "operations", "relocate", "watch",
     }
 )  # fmt: skip
 """Resources and verbs of the real API that this one lacks."""
@@ -20,7 +20,12 @@ def call(buckets: Buckets, request: Request, body: Json) -> Json | None:
     """Carry out one call on metadata and return its answer, `None` for an empty one."""
     where = request.path[2:]
     match request.method, *where:
-        case (_, "b") | (_, "b", _) | (_, "b", _, "iam" | "storageLayout", *_) | (_, "projects", *_):
+        case (
+            (_, "b")
+            | (_, "b", _)
+            | (_, "b", _, "iam" | "lockRetentionPolicy" | "restore" | "storageLayout", *_)
+            | (_, "projects", *_)
+        ):
             return _bucket_call(buckets, request, body)
         case _, "b", _, "o", *_:
             return _object_call(buckets, request, body)
@@ -57,6 +62,10 @@ def _bucket_call(buckets: Buckets, request: Request, body: Json) -> Json | None:
             return bucket_calls.set_policy(buckets, request, bucket, body)
         case "GET", "b", bucket, "iam", "testPermissions":
             return bucket_calls.test_permissions(buckets, request, bucket)
+        case "POST", "b", bucket, "lockRetentionPolicy":
+            return bucket_calls.lock_retention_policy(buckets, request, bucket)
+        case "POST", "b", bucket, "restore":
+            return bucket_calls.restore(buckets, request, bucket)
         case "GET", "b", bucket, "storageLayout":
             return bucket_calls.storage_layout(buckets, request, bucket)
         case "GET", "projects", project, "serviceAccount":
@@ -78,6 +87,8 @@ def _object_call(buckets: Buckets, request: Request, body: Json) -> Json | None:
         case "DELETE", "b", bucket, "o", name:
             object_calls.delete_object(buckets, request, bucket, name)
             return None
+        case "POST", "b", bucket, "o", name, "restore":
+            return object_calls.restore(buckets, request, bucket, name)
         case "POST", "b", bucket, "o", name, "compose":
             return object_calls.compose_object(buckets, request, bucket, name, body)
         case "POST", "b", bucket, "o", name, "copyTo", "b", other, "o", target:

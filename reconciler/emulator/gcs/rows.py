@@ -12,22 +12,28 @@ from typing import Any
 
 from reconciler.emulator.gcs.records import Bucket, Settings, StoredObject
 
-_BUCKET = (
+BUCKET_COLUMNS = (
     "name, project, project_number, generation, metageneration, created, updated, settings, policy, policy_revision"
 )
-_OBJECT = (
+OBJECT_COLUMNS = (
     "bucket, name, generation, metageneration, blob, size, crc32c, md5, components, created, updated, deleted, settings"
 )
-_BUCKET_FIELDS = tuple(_BUCKET.split(", "))
-_OBJECT_FIELDS = tuple(_OBJECT.split(", "))
+_BUCKET_FIELDS = tuple(BUCKET_COLUMNS.split(", "))
+_OBJECT_FIELDS = tuple(OBJECT_COLUMNS.split(", "))
 _BUCKET_SLOTS = ", ".join("?" * 10)
 _OBJECT_SLOTS = ", ".join("?" * 13)
 
-_FIND_BUCKET = f"SELECT {_BUCKET} FROM buckets WHERE name = ?"
-_LIVE = f"SELECT {_OBJECT} FROM objects WHERE bucket = ? AND name = ? AND deleted = 0"
-_VERSION = f"SELECT {_OBJECT} FROM objects WHERE bucket = ? AND name = ? AND generation = ?"
-_LIVE_FROM = f"SELECT {_OBJECT} FROM objects WHERE bucket = ? AND deleted = 0 AND name >= ? ORDER BY name"
-_ALL_FROM = f"SELECT {_OBJECT} FROM objects WHERE bucket = ? AND name >= ? ORDER BY name, generation"
+_RETENTION = (
+    "(SELECT json_extract(buckets.settings, '$.retentionPolicy.retentionPeriod') FROM buckets "
+    "WHERE buckets.name = objects.bucket)"
+)
+_SELECT = f"SELECT {OBJECT_COLUMNS}, {_RETENTION} FROM objects"
+
+_FIND_BUCKET = f"SELECT {BUCKET_COLUMNS} FROM buckets WHERE name = ?"
+_LIVE = f"{_SELECT} WHERE bucket = ? AND name = ? AND deleted = 0"
+_VERSION = f"{_SELECT} WHERE bucket = ? AND name = ? AND generation = ?"
+_LIVE_FROM = f"{_SELECT} WHERE bucket = ? AND deleted = 0 AND name >= ? ORDER BY name"
+_ALL_FROM = f"{_SELECT} WHERE bucket = ? AND name >= ? ORDER BY name, generation"
 
 
 def next_generation(connection: sqlite3.Connection, now: int) -> int:
@@ -39,7 +45,7 @@ def next_generation(connection: sqlite3.Connection, now: int) -> int:
 def find_bucket(connection: sqlite3.Connection, name: str) -> Bucket | None:
     """Return the bucket of this name."""
     row = connection.execute(_FIND_BUCKET, (name,)).fetchone()
-    return None if row is None else _bucket(row)
+    return None if row is None else bucket_of(row)
 
 
 def list_buckets(connection: sqlite3.Connection, project: str, prefix: str, after: str, limit: int) -> list[Bucket]:
@@ -48,11 +54,11 @@ def list_buckets(connection: sqlite3.Connection, project: str, prefix: str, afte
     Only those of `project`, unless it is ""; a bucket that was made without naming a project is in every one.
     """
     query = (
-        f"SELECT {_BUCKET} FROM buckets WHERE name > ? AND substr(name, 1, ?) = ? AND (? = '' OR project IN (?, '')) "
-        "ORDER BY name LIMIT ?"
+        f"SELECT {BUCKET_COLUMNS} FROM buckets WHERE name > ? AND substr(name, 1, ?) = ? "
+        "AND (? = '' OR project IN (?, '')) ORDER BY name LIMIT ?"
     )
     rows = connection.execute(query, (after, len(prefix), prefix, project, project, limit)).fetchall()
-    return [_bucket(row) for row in rows]
+    return [bucket_of(row) for row in rows]
 
 
 def save_bucket(connection: sqlite3.Connection, bucket: Bucket) -> None:
@@ -61,7 +67,7 @@ def save_bucket(connection: sqlite3.Connection, bucket: Bucket) -> None:
         bucket.name, bucket.project, bucket.project_number, bucket.generation, bucket.metageneration, bucket.created,
         bucket.updated, _dump(bucket.settings), _dump(bucket.policy), bucket.policy_revision,
     )  # fmt: skip
-    connection.execute(f"INSERT OR REPLACE INTO buckets ({_BUCKET}) VALUES ({_BUCKET_SLOTS})", values)
+    connection.execute(f"INSERT OR REPLACE INTO buckets ({BUCKET_COLUMNS}) VALUES ({_BUCKET_SLOTS})", values)
 
 
 def remove_bucket(connection: sqlite3.Connection, name: str) -> None:
@@ -80,7 +86,7 @@ def find_object(connection: sqlite3.Connection, bucket: str, name: str, generati
         row = connection.execute(_LIVE, (bucket, name)).fetchone()
     else:
         row = connection.execute(_VERSION, (bucket, name, generation)).fetchone()
-    return None if row is None else _object(row)
+    return None if row is None else object_of(row)
 
 
 def scan(
@@ -90,7 +96,7 @@ def scan(
     cursor = connection.execute(_ALL_FROM if versions else _LIVE_FROM, (bucket, start))
     try:
         for row in cursor:
-            yield _object(row)
+            yield object_of(row)
     finally:
         cursor.close()
 
@@ -101,20 +107,25 @@ def save_object(connection: sqlite3.Connection, item: StoredObject) -> None:
         item.bucket, item.name, item.generation, item.metageneration, item.blob, item.size, item.crc32c, item.md5,
         item.components, item.created, item.updated, item.deleted, _dump(item.settings),
     )  # fmt: skip
-    connection.execute(f"INSERT OR REPLACE INTO objects ({_OBJECT}) VALUES ({_OBJECT_SLOTS})", values)
+    connection.execute(f"INSERT OR REPLACE INTO objects ({OBJECT_COLUMNS}) VALUES ({_OBJECT_SLOTS})", values)
 
 
 def remove_object(connection: sqlite3.Connection, item: StoredObject) -> str | None:
     """Delete one version and return its blob, or nothing where another object shares the blob."""
     query = "DELETE FROM objects WHERE bucket = ? AND name = ? AND generation = ?"
     connection.execute(query, (item.bucket, item.name, item.generation))
-    shared = connection.execute("SELECT 1 FROM objects WHERE blob = ? LIMIT 1", (item.blob,)).fetchone()
-    return item.blob if shared is None else None
+    return None if is_used(connection, item.blob) else item.blob
+
+
+def is_used(connection: sqlite3.Connection, blob: str) -> bool:
+    """Whether an object, or a deleted one that is kept, refers to a blob."""
+    query = "SELECT 1 FROM objects WHERE blob = ? UNION ALL SELECT 1 FROM graves WHERE blob = ? LIMIT 1"
+    return connection.execute(query, (blob, blob)).fetchone() is not None
 
 
 def blobs_in_use(connection: sqlite3.Connection) -> set[str]:
-    """Return the names of all blobs that an object refers to."""
-    return {row[0] for row in connection.execute("SELECT blob FROM objects")}
+    """Return the names of all blobs that an object refers to, or a deleted one that is kept."""
+    return {row[0] for row in connection.execute("SELECT blob FROM objects UNION SELECT blob FROM graves")}
 
 
 def spools_in_use(connection: sqlite3.Connection) -> set[str]:
@@ -127,11 +138,14 @@ def _dump(settings: Settings) -> str:
     return json.dumps(dict(settings), separators=(",", ":"))
 
 
-def _bucket(row: tuple[Any, ...]) -> Bucket:
+def bucket_of(row: tuple[Any, ...]) -> Bucket:
+    """A bucket from its columns."""
     fields = dict(zip(_BUCKET_FIELDS, row, strict=True))
     return Bucket(**fields | {"settings": json.loads(fields["settings"]), "policy": json.loads(fields["policy"])})
 
 
-def _object(row: tuple[Any, ...]) -> StoredObject:
-    fields = dict(zip(_OBJECT_FIELDS, row, strict=True))
-    return StoredObject(**fields | {"settings": json.loads(fields["settings"])})
+def object_of(row: tuple[Any, ...]) -> StoredObject:
+    """An object from its columns, and the seconds for which its bucket's retention policy keeps it."""
+    *columns, retention = row
+    fields = dict(zip(_OBJECT_FIELDS, columns, strict=True))
+    return StoredObject(**fields | {"settings": json.loads(fields["settings"]), "retention_s": int(retention or 0)})

@@ -10,8 +10,8 @@ from urllib.parse import quote
 from reconciler.emulator.gcs.blobs import PIECE, Content
 from reconciler.emulator.gcs.buckets import Buckets
 from reconciler.emulator.gcs.checksums import Expected, expected, verify
-from reconciler.emulator.gcs.errors import Json, StorageError, invalid, not_implemented, required
-from reconciler.emulator.gcs.http import Reply, Request, parse_json
+from reconciler.emulator.gcs.errors import Json, StorageError, invalid, required
+from reconciler.emulator.gcs.http import Reply, Request, parse_json, refuse_keys
 from reconciler.emulator.gcs.related import Related
 from reconciler.emulator.gcs.resources import merged, object_json, object_settings
 from reconciler.emulator.gcs.sessions import Session, Sessions
@@ -23,8 +23,7 @@ UNKNOWN_TYPE = "application/octet-stream"
 
 async def upload(buckets: Buckets, sessions: Sessions, request: Request, bucket: str) -> Reply | Json:
     """Answer a request to an upload address: a whole object, the beginning of a session, or a chunk of one."""
-    if "x-goog-encryption-algorithm" in request.headers:
-        raise not_implemented("customer-supplied encryption keys")
+    refuse_keys(request)
     if session := request.query.get("upload_id"):
         async with sessions.desk(session):
             return await _continue(buckets, sessions, request, sessions.find(session))
@@ -134,5 +133,6 @@ def _target(request: Request, metadata: Json, media_type: str) -> tuple[str, dic
         raise required("Required object name is missing.", "name")
     settings = merged({}, object_settings(metadata))
     settings.setdefault("contentType", media_type or UNKNOWN_TYPE)
-    settings |= {field: request.query[field] for field in ("contentEncoding", "kmsKeyName") if field in request.query}
+    if "contentEncoding" in request.query:
+        settings["contentEncoding"] = request.query["contentEncoding"]
     return name, settings

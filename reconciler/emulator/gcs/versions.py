@@ -9,8 +9,10 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass, replace
 
-from reconciler.emulator.gcs import rows
-from reconciler.emulator.gcs.errors import StorageError, no_such_bucket, no_such_object
+from reconciler.emulator.gcs import graves, rows
+from reconciler.emulator.gcs.bucket_changes import seconds
+from reconciler.emulator.gcs.errors import no_such_bucket, no_such_object
+from reconciler.emulator.gcs.keeping import check_removable, check_retention
 from reconciler.emulator.gcs.records import ANY, Bucket, Conditions, StoredObject
 
 
@@ -58,11 +60,24 @@ def check_write(connection: sqlite3.Connection, bucket: str, name: str, conditio
 
 def publish(connection: sqlite3.Connection, item: StoredObject, now: int, doomed: list[str]) -> StoredObject:
     """Make `item` the live version under a new generation, and the one before noncurrent or gone."""
+    bucket = require_bucket(connection, item.bucket)
+    check_retention(bucket, item.settings)
     live = rows.find_object(connection, item.bucket, item.name, None)
     if live is not None:
         retire(connection, live, now, doomed)
-    generation = rows.next_generation(connection, now)
-    new = replace(item, generation=generation, metageneration=1, created=now, updated=now, deleted=0)
+    held = {"eventBasedHold": True} if bucket.settings.get("defaultEventBasedHold") is True else {}
+    new = replace(
+        item,
+        generation=rows.next_generation(connection, now),
+        metageneration=1,
+        created=now,
+        updated=now,
+        deleted=0,
+        buried=0,
+        until=0,
+        settings={**held, **item.settings},
+        retention_s=seconds(bucket.settings, "retentionPolicy", "retentionPeriod"),
+    )
     rows.save_object(connection, new)
     return new
 
@@ -70,23 +85,20 @@ def publish(connection: sqlite3.Connection, item: StoredObject, now: int, doomed
 def retire(connection: sqlite3.Connection, live: StoredObject, now: int, doomed: list[str]) -> None:
     """Take a live version away: a versioned bucket keeps it as noncurrent. 403 where it is held."""
     if require_bucket(connection, live.bucket).versioned:
-        _check_holds(live)
+        check_removable(live, now)
         rows.save_object(connection, replace(live, deleted=now))
     else:
-        remove(connection, live, doomed)
+        remove(connection, live, now, doomed)
 
 
-def remove(connection: sqlite3.Connection, item: StoredObject, doomed: list[str]) -> None:
-    """Delete one version for good. 403 where it is held."""
-    _check_holds(item)
+def remove(connection: sqlite3.Connection, item: StoredObject, now: int, doomed: list[str]) -> None:
+    """Delete one version; a bucket with a soft-delete policy keeps it for a while. 403 where it must stay."""
+    check_removable(item, now)
+    keep_s = seconds(require_bucket(connection, item.bucket).settings, "softDeletePolicy", "retentionDurationSeconds")
+    if keep_s:
+        graves.bury(connection, item, now, keep_s)
+        doomed.extend(graves.expire(connection, now))
+        return
     blob = rows.remove_object(connection, item)
     if blob is not None:
         doomed.append(blob)
-
-
-def _check_holds(item: StoredObject) -> None:
-    for hold, words in (("temporaryHold", "Temporary hold"), ("eventBasedHold", "Event-Based hold")):
-        if item.settings.get(hold) is True:
-            where = f"Object '{item.bucket}/{item.name}' is under active {words}"
-            message = f"{where} and cannot be deleted, overwritten or archived until hold is removed."
-            raise StorageError(403, "forbidden", message)

@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 from reconciler.emulator.gcs.buckets import Buckets
 from reconciler.emulator.gcs.checksums import expected
 from reconciler.emulator.gcs.errors import StorageError, invalid, not_implemented
-from reconciler.emulator.gcs.http import Reply, Request
+from reconciler.emulator.gcs.http import Reply, Request, refuse_keys
 from reconciler.emulator.gcs.media import download
 from reconciler.emulator.gcs.parts import Parts, part_etag
 from reconciler.emulator.gcs.records import Conditions
@@ -30,7 +30,7 @@ _CODES = {
 }
 _TOLD = {
     "cache-control": "cacheControl", "content-disposition": "contentDisposition", "content-encoding": "contentEncoding",
-    "content-language": "contentLanguage", "x-goog-storage-class": "storageClass",
+    "content-language": "contentLanguage", "x-goog-custom-time": "customTime", "x-goog-storage-class": "storageClass",
 }  # fmt: skip
 
 
@@ -39,16 +39,18 @@ async def answer_xml(buckets: Buckets, parts: Parts, request: Request, bucket: s
     try:
         return await _answer(buckets, parts, request, bucket, name)
     except StorageError as error:
-        if error.status == 304:
-            return Reply(304)
-        code = (
-            "NoSuchBucket" if "bucket does not exist" in error.message else _CODES.get(error.status, "InvalidRequest")
-        )
-        return _document("Error", {"Code": code, "Message": error.message}, error.status)
+        return Reply(304) if error.status == 304 else xml_refusal(error)
+
+
+def xml_refusal(error: StorageError) -> Reply:
+    """Return a refusal as an XML document."""
+    code = "NoSuchBucket" if "bucket does not exist" in error.message else _CODES.get(error.status, "InvalidRequest")
+    return _document("Error", {"Code": code, "Message": error.message}, error.status)
 
 
 async def _answer(buckets: Buckets, parts: Parts, request: Request, bucket: str, name: str) -> Reply:
     upload = request.query.get("uploadId")
+    refuse_keys(request)
     match request.method:
         case "GET" | "HEAD" if upload is None:
             return download(buckets, request, bucket, name)

@@ -33,6 +33,27 @@ def test_a_policy_that_was_changed_meanwhile_is_refused(bucket: storage.Bucket) 
         bucket.set_iam_policy(stale)
 
 
+def test_a_condition_needs_uniform_access_and_a_policy_of_version_3(bucket: storage.Bucket) -> None:
+    condition = {"title": "always", "description": "", "expression": "true"}
+    binding = {"role": VIEWER, "members": {"user:one@example.com"}, "condition": condition}
+
+    def set_at(version: int) -> int:
+        policy = bucket.get_iam_policy(requested_policy_version=3)
+        policy.bindings.append(binding)
+        policy.version = version
+        return int(bucket.set_iam_policy(policy).version)
+
+    with pytest.raises(PreconditionFailed, match="enable uniform bucket-level access"):
+        set_at(3)
+    bucket.iam_configuration.uniform_bucket_level_access_enabled = True
+    bucket.patch()
+    with pytest.raises(BadRequest, match="at least 3"):
+        set_at(1)
+
+    assert set_at(3) == 3
+    assert binding in list(bucket.get_iam_policy(requested_policy_version=3).bindings)
+
+
 def test_whoever_asks_has_every_permission(bucket: storage.Bucket) -> None:
     asked = ["storage.objects.create", "storage.buckets.delete"]
 

@@ -196,3 +196,45 @@ def test_a_generation_that_is_no_number_is_refused(raw: httpx.Client, stored: st
     answer = raw.get(f"/storage/v1/b/{stored.bucket.name}/o/one?ifGenerationMatch=soon")
 
     assert (answer.status_code, answer.json()["error"]["errors"][0]["location"]) == (400, "ifGenerationMatch")
+
+
+# Entity tags, in headers
+
+
+def test_a_read_goes_ahead_where_the_etag_is_as_asked(bucket: storage.Bucket, stored: storage.Blob) -> None:
+    fresh = bucket.blob(stored.name)
+
+    assert fresh.exists(if_etag_match=stored.etag)
+    assert fresh.exists(if_etag_not_match=["kittens", "puppies"])
+    assert fresh.download_as_bytes(if_etag_match=["kittens", stored.etag]) == stored.download_as_bytes()
+
+
+def test_a_read_is_refused_where_the_etag_is_another_one(bucket: storage.Bucket, stored: storage.Blob) -> None:
+    fresh = bucket.blob(stored.name)
+
+    for read in (fresh.exists, fresh.reload, fresh.download_as_bytes):
+        with pytest.raises(PreconditionFailed):
+            read(if_etag_match="kittens")
+        with pytest.raises(NotModified):
+            read(if_etag_not_match=stored.etag)
+
+
+def test_an_etag_is_another_one_after_a_patch(bucket: storage.Bucket, stored: storage.Blob) -> None:
+    before = stored.etag
+    stored.metadata = {"k": "v"}
+    stored.patch()
+
+    assert bucket.blob(stored.name).exists(if_etag_match=stored.etag)
+    with pytest.raises(PreconditionFailed):
+        bucket.blob(stored.name).exists(if_etag_match=before)
+
+
+@pytest.mark.parametrize(("header", "status"), [("*", 200), ('"kittens"', 412), ('W/"kittens", *', 200)])
+def test_a_write_asks_for_an_etag_over_plain_http(
+    raw: httpx.Client, stored: storage.Blob, header: str, status: int
+) -> None:
+    where = f"/storage/v1/b/{stored.bucket.name}/o/{stored.name}"
+
+    answer = raw.patch(where, json={"metadata": {"k": "v"}}, headers={"if-match": header})
+
+    assert answer.status_code == status

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
@@ -29,6 +30,19 @@ def complete(raw: httpx.Client, bucket: storage.Bucket, upload: str, parts: list
     listed = "".join(f"<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag></Part>" for number, etag in parts)
     body = f"<CompleteMultipartUpload>{listed}</CompleteMultipartUpload>"
     return raw.post(f"/{bucket.name}/one?uploadId={upload}", content=body)
+
+
+def test_transfer_manager_keeps_what_is_set_on_the_object(bucket: storage.Bucket, large: Path) -> None:
+    blob = bucket.blob("large")
+    blob.custom_time = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    blob.cache_control, blob.storage_class = "private", "NEARLINE"
+
+    transfer_manager.upload_chunks_concurrently(
+        str(large), blob, chunk_size=MEBIBYTE, worker_type=transfer_manager.THREAD
+    )
+
+    found = bucket.get_blob("large")
+    assert (found.custom_time, found.cache_control, found.storage_class) == (blob.custom_time, "private", "NEARLINE")
 
 
 def test_transfer_manager_uploads_a_file_in_parts(bucket: storage.Bucket, large: Path) -> None:
