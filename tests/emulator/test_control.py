@@ -190,6 +190,7 @@ def test_reset_leaves_nothing_behind(tmp_path: Path, programs: Mapping[str, Sequ
         until(lambda: cloud.jobs.get_custom_job(name=running.name).state.name, lambda name: name == "JOB_STATE_RUNNING")
         httpx.post(f"{url}/storage/v1/b?project=p", json={"name": "a-bucket"})
         httpx.post(f"{url}/upload/storage/v1/b/a-bucket/o?name=x&uploadType=media", content=b"x")
+        httpx.patch(f"{url}/storage/v1/b/a-bucket/o/x", json={"temporaryHold": True})
         order(cloud, "*", {"status": 503}, times=None)
 
         answered = httpx.post(f"{url}/emulator/reset", timeout=30)
