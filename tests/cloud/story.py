@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from reconciler.cloud.claims import folder_of
 from reconciler.cloud.reconcile import Pass, Wish, converge, one_pass
@@ -12,6 +12,7 @@ from reconciler.cloud.snapshot import fleet_filter, take_snapshot
 from reconciler.core.changes import Action
 from reconciler.core.report import Outcome
 from reconciler.core.resources import Json, LiveResource, Resource, Role
+from schemas.row_scores import RowScores
 from tests.cloud.wishes import record_of
 from tests.emulator_fixture import finish_job
 
@@ -67,6 +68,20 @@ def already_trained(site: Site, run: Resource) -> None:
     content, metadata = record_of(site.target, run)
     name = site.target.record_uri(run.identity).removeprefix(f"gs://{site.target.bucket}/")
     site.storage.write(name, content, metadata=metadata)
+
+
+def measured(
+    site: Site, run: Resource, metrics: dict[str, float] | None = None, digest: str = "rows", **scores: Sequence[float]
+) -> None:
+    """An earlier training left its record, with `metrics` or the means of `scores`, and these scores per row."""
+    found = metrics or {name: sum(values) / len(values) for name, values in scores.items()}
+    content, metadata = record_of(site.target, run, found, digest)
+    prefix = f"gs://{site.target.bucket}/"
+    site.storage.write(site.target.record_uri(run.identity).removeprefix(prefix), content, metadata=metadata)
+    rows = tuple(range(max((len(values) for values in scores.values()), default=0)))
+    told = RowScores(eval_digest=digest, rows=rows, metrics={name: tuple(values) for name, values in scores.items()})
+    name = f"{site.target.artifact_uri(run.identity, 1)}/model/scores.json".removeprefix(prefix)
+    site.storage.write(name, told.model_dump_json().encode())
 
 
 def jobs(site: Site) -> list[dict[str, Json]]:

@@ -92,7 +92,7 @@ def whole(target: Target, experiment: str = "bot", *, r: int = 8, replicas: int 
 
 
 def record_of(
-    target: Target, run: Resource, metrics: Mapping[str, float] | None = None
+    target: Target, run: Resource, metrics: Mapping[str, float] | None = None, eval_digest: str = "rows"
 ) -> tuple[bytes, dict[str, str]]:
     """The run record as the trainer writes it: (content, custom metadata)."""
     record = RunRecord(
@@ -105,6 +105,7 @@ def record_of(
         artifact_digest="0" * 64,
         base="tiny",
         metrics=dict(metrics or {"eval_loss": 0.5}),
-        counts=Counts(train_rows=10),
+        eval_digest=eval_digest,
+        counts=Counts(train_rows=10, eval_rows=4),
     )
     return record.model_dump_json().encode(), metadata_of(record)
