@@ -13,6 +13,7 @@ import typer
 
 from reconciler.cli.screen import Screen
 from reconciler.core.errors import LoraformError
+from reconciler.repo.whole import write_whole
 
 FOLDER = typer.Argument(help="The folder to make a repository of.")
 FLEET = typer.Option(help="Whose resources these are: a word of lower-case letters and digits.", show_default=False)
@@ -36,7 +37,7 @@ def run(folder: Annotated[Path, FOLDER] = Path(), fleet: Annotated[str | None, F
                 screen.show(f"kept     {path}")
                 continue
             place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_text(text, encoding="utf-8")
+            write_whole(place, text.encode("utf-8"))
             screen.show(f"written  {path}")
         screen.show(f"{_ignore(folder)}  .gitignore")
         screen.show("\nNext: edit experiments/example.yaml, then `loraform validate` and `loraform plan`.")
@@ -69,7 +70,7 @@ def _ignore(folder: Path) -> str:
     lines = place.read_text(encoding="utf-8").splitlines() if place.exists() else []
     if _IGNORED in lines or _IGNORED.rstrip("/") in lines:
         return "kept   "
-    place.write_text("".join(f"{line}\n" for line in [*lines, _IGNORED]), encoding="utf-8")
+    write_whole(place, "".join(f"{line}\n" for line in [*lines, _IGNORED]).encode("utf-8"))
     return "extended" if lines else "written"
 
 

@@ -18,6 +18,7 @@ from reconciler.cli.root import find_root
 from reconciler.cli.screen import Screen
 from reconciler.core.errors import LoraformError
 from reconciler.core.resources import Source
+from reconciler.repo.whole import write_whole
 
 if TYPE_CHECKING:
     from reconciler.core.target import Target
@@ -146,7 +147,7 @@ def _write(root: Path, source: Source, path: str, before: str, after: str) -> No
         if not found.endswith("\n"):
             lines[base] += ending
         lines.insert(base + 1, f"{indent}{path.rsplit('.', 1)[-1]}: {after}{ending}")
-    place.write_bytes("".join(lines).encode("utf-8"))
+    write_whole(place, "".join(lines).encode("utf-8"))
 
 
 def _again(root: Path, target: str, item: Placed[Experiment]) -> Placed[Experiment]:
