@@ -12,7 +12,7 @@ from schemas.data import Data
 from schemas.effects import DeclaredField, Effect, Json, Manifest
 from schemas.evaluation import Evaluation
 from schemas.model import Model
-from schemas.primitives import Labels, Name, listed
+from schemas.primitives import ADOPTED, Block, Labels, Name, listed
 from schemas.quantization import QLORA, Quantization
 from schemas.run import Run
 from schemas.serving import Serving
@@ -30,6 +30,17 @@ FormerNames = Annotated[
 ]
 
 
+class Adopt(Block):
+    """Live things made by others that this experiment goes on with. Once apply has labelled them the block may go."""
+
+    endpoint: str | None = Field(
+        None, pattern=ADOPTED, description="The id or the resource name of the endpoint that becomes its address."
+    )
+    model: str | None = Field(
+        None, pattern=ADOPTED, description="The id or the resource name of the model that gets its next version."
+    )
+
+
 class Experiment(Manifest):
     """A manifest. Without `serving` the model is trained and scored, and serves nowhere."""
 
@@ -45,6 +56,7 @@ class Experiment(Manifest):
     moved_from: Annotated[FormerNames, Effect.NOTHING] = Field(
         (), description="The name that it had before; of several, the latest first. What is live under it is adopted."
     )
+    adopt: Annotated[Adopt, Effect.NOTHING] = Adopt()
     model: Model
     data: Data
     adapter: Adapter = Field(default_factory=Adapter)

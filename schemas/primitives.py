@@ -30,6 +30,7 @@ TENSORBOARD = r"^projects/[^/\s]+/locations/[^/\s]+/tensorboards/[^/\s]+$"
 PROJECT = r"^[a-z][a-z0-9-]{4,28}[a-z0-9]$|^[0-9]+$|^[a-z.-]+:[a-z0-9-]+$"
 REGION = r"^[a-z]+-[a-z]+[0-9]+$"
 BUCKET = r"^[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]$"
+ADOPTED = r"^(projects/[^/\s]+/locations/[^/\s]+/(endpoints|models)/)?[a-z0-9][a-z0-9_-]{0,62}$"
 METRIC = r"^[a-z][a-z0-9_]*$"
 MACHINE = r"^[a-z][a-z0-9-]*$"
 
@@ -47,6 +48,7 @@ PATTERNS: Mapping[str, tuple[str, str]] = {
     KMS_KEY: ("format", "must look like projects/P/locations/L/keyRings/R/cryptoKeys/K"),
     TENSORBOARD: ("format", "must look like projects/P/locations/L/tensorboards/T"),
     PROJECT: ("format", "must be the id or the number of a Google Cloud project"),
+    ADOPTED: ("format", "must be an id, or look like projects/P/locations/L/endpoints/ID"),
     REGION: ("format", "must be a region, such as europe-west4"),
     BUCKET: ("format", "must be the name of a bucket, without gs://"),
     METRIC: ("format", "must be a name of lower-case letters, digits and _"),

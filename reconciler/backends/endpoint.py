@@ -40,6 +40,7 @@ def desired(subject: Subject, serving: Serving) -> Resource:
         exclusive=True,
         collides=True,
         named=endpoint_id(subject.target.fleet, subject.experiment.name),
+        adopts=subject.experiment.adopt.endpoint or "",
         protect=protect,
         source=subject.source,
     )
@@ -81,6 +82,40 @@ def live(payload: Payload, fleet: str) -> tuple[LiveResource, ...]:
             in_use=_strangers(strangers),
         ),
         *deployments,
+    )
+
+
+def adoptable(payload: Payload, resource: Resource, fleet: str, own: str) -> LiveResource | str:
+    """An endpoint made by others as the one of `resource`, or why it cannot be. `own` is the id of one that it has.
+
+    It is taken as it is: a shared address stays shared. What can never be changed must be as git wants it.
+    """
+    if refused := labels.refusal(payload, resource, fleet, own):
+        return refused
+    for key in ("network", "encryption_spec"):
+        wanted, found = resource.body.get(key), payload.get(key)
+        if (wanted or None) != (found or None):
+            return f"its {key} can never be changed: say the same under `serving.{key}`"
+    own_labels = labels.labels_of(payload)
+    created = payloads.seconds(payload, "create_time")
+    return LiveResource(
+        address=resource.address,
+        kind=NAME,
+        name=payloads.text(payload, "name"),
+        stamp=resource.stamp,
+        phase=Phase.READY,
+        spec={"labels": labels.foreign(own_labels), "protect": False},
+        outputs={
+            "name": payloads.text(payload, "name"),
+            "dedicated_dns": payloads.text(payload, "dedicated_endpoint_dns"),
+            "labels": own_labels,
+            "split": deployment.split_of(payload),
+        },
+        since=created,
+        created=created,
+        etag=payloads.text(payload, "etag"),
+        in_use=_strangers(len(payloads.messages(payload, "deployed_models"))),
+        adopted_from=payloads.last(payloads.text(payload, "name")),
     )
 
 

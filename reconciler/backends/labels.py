@@ -43,6 +43,19 @@ def owner(payload: Mapping[str, Json], fleet: str) -> Address | None:
     return Address(labels[EXPERIMENT], ROLES[role]) if role in ROLES else None
 
 
+def refusal(payload: Mapping[str, Json], resource: Resource, fleet: str, own: str) -> str:
+    """Why a live object cannot be adopted: it is somebody's, or the experiment has one already (`own`, an id)."""
+    found = labels_of(payload)
+    experiment = resource.address.experiment
+    if found.get(FLEET) and found[FLEET] != fleet:
+        return f"the {resource.address.role} to adopt belongs to the fleet {found[FLEET]}"
+    if found.get(FLEET) and found.get(EXPERIMENT) != experiment:
+        return f"the {resource.address.role} to adopt is {found.get(EXPERIMENT)}'s: `moved_from` renames an experiment"
+    if own:
+        return f"{experiment} has its own {resource.address.role}, {own}: take `adopt` out, or destroy that one first"
+    return ""
+
+
 def foreign(labels: Mapping[str, str]) -> dict[str, str]:
     """The labels that are not Loraform's own: the user's, and those of other tools."""
     return {key: value for key, value in labels.items() if not key.startswith(PREFIX)}

@@ -52,6 +52,7 @@ def desired(subject: Subject, serving: Serving, training: Resource) -> Resource:
         depends_on=(training.address,),
         uploads=subject.uploads("model.base", "model.tokenizer"),
         named=model_id(subject.target.fleet, subject.experiment.name),
+        adopts=subject.experiment.adopt.model or "",
         protect=subject.experiment.protect or serving.protect,
         source=subject.source,
     )
@@ -123,6 +124,26 @@ def live(payload: Payload, fleet: str) -> tuple[LiveResource, ...]:
             history=True,
         )
         for stamp in found or [own.get(labels.IDENTITY, "")]
+    )
+
+
+def adoptable(payload: Payload, resource: Resource, fleet: str, own: str) -> LiveResource | str:
+    """A model made by others as the one that gets the next version, or why it cannot be.
+
+    Its versions are nobody's business: what they hold came from no manifest, so none of them is ever the wanted one.
+    """
+    if refused := labels.refusal(payload, resource, fleet, own):
+        return refused
+    name = payloads.text(payload, "name").split("@", 1)[0]
+    return LiveResource(
+        address=resource.address,
+        kind=NAME,
+        name=name,
+        stamp="",
+        phase=Phase.READY,
+        outputs={"name": name, "labels": labels.labels_of(payload)},
+        created=payloads.seconds(payload, "create_time"),
+        history=True,
     )
 
 

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Mapping
 from difflib import get_close_matches
 from importlib import import_module
+from keyword import iskeyword
 from typing import Any
 
 import typer
@@ -21,6 +22,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
     "The way of a model": {
         "init": "Scaffold a repository: project file, an example experiment, data.",
         "validate": "Check manifests; print every problem of every file.",
+        "import": "Write a manifest from what others made, and adopt it.",
         "plan": "Show what would be done, and do nothing.",
         "apply": "Do what can be done now; with --wait, until all is as git says.",
         "status": "Show what is live, experiment by experiment.",
@@ -75,7 +77,8 @@ class Verbs(TyperGroup):
             hint = f"Did you mean `loraform {near[0]}`?" if near else "See `loraform --help`."
             raise typer.BadParameter(f"there is no verb `{cmd_name}`. {hint}", ctx=ctx, param_hint="VERB")
         verb = typer.Typer(add_completion=False, rich_markup_mode=None)
-        verb.command(cmd_name, context_settings=_CONTEXT)(import_module(f"reconciler.cli.{cmd_name}").run)
+        module = f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name
+        verb.command(cmd_name, context_settings=_CONTEXT)(import_module(f"reconciler.cli.{module}").run)
         return get_command(verb)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:

@@ -17,6 +17,7 @@ from reconciler.backends import deployment, labels, payloads
 from reconciler.backends.deploys import from_operations
 from reconciler.backends.registry import KINDS
 from reconciler.cloud import claims, verdicts
+from reconciler.cloud.adoption import adoptable
 from reconciler.cloud.refusals import refused
 from reconciler.cloud.site import EIGHT, Workers
 from reconciler.cloud.storage import Listed, Storage
@@ -67,13 +68,15 @@ def take_snapshot(
         live = list(adopted((item for future in listed for item in future.result()), moves))
         claim_objects = claim_listing.result()
         known = adopted_claims(claims.claims_in(claim_objects), moves)
+        asked, barred = adoptable(vertex, live, wanted, pool)
+        live += asked
         live += _versions(vertex, target, live, wanted, pool)
         live += _deploys(vertex, live, wanted, known, claim_objects, pool)
         live = _with_declared(storage, live, wanted, claim_objects, pool)
         live += refused(known, wanted, live)
         records = dict(filter(None, map(_record, run_listing.result())))
         said = verdicts.verdicts_in(verdict_listing.result()) if verdict_listing else {}
-        seen = Snapshot(deployment.linked(tuple(live)), records, known, said)
+        seen = Snapshot(deployment.linked(tuple(live)), records, known, said, barred=barred)
         return verdicts.with_scores(storage, target, seen, wanted.values(), pool)
 
 

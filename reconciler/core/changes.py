@@ -59,6 +59,7 @@ class Reason(StrEnum):
     RECREATED = "recreated"
     EXCLUSIVE = "cannot stand beside the old one"
     NAME_TAKEN = "name taken"
+    BARRED = "cannot be adopted"
     IN_USE = "in use"
     SUSPENDED = "suspended"
     PROTECTED = "protected"

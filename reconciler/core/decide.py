@@ -23,6 +23,8 @@ from reconciler.core.world import World
 
 def decide_thing(resource: Resource, world: World, decided: Mapping[Address, Change]) -> list[Change]:
     """All changes at the address of a desired thing: one about the thing itself, then those about its predecessors."""
+    if resource.address in world.barred:
+        return [_change(resource, Action.HOLD, Reason.BARRED, world.barred[resource.address])]
     same = world.same(resource)
     settled = decide_existing(resource, same, world) if same else None
     if settled is not None:

@@ -96,8 +96,9 @@ def imagine(world: World, changes: Iterable[Change]) -> World:
         elif change.action in (Action.DELETE, Action.CANCEL) and change.before:
             live.pop(change.before.name, None)
     left = tuple(item for item in live.values() if item is not None)
+    seen = Snapshot(left, records, {}, verdicts, barred=world.barred)
     moving = [resource for address, resource in world.desired.items() if address.experiment not in still]
-    return beside(world, still, world_of(moving, Snapshot(left, records, {}, verdicts), now, world.patience))
+    return beside(world, still, world_of(moving, seen, now, world.patience))
 
 
 def _finish(records: dict[str, Record], stamp: str) -> None:

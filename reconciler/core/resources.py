@@ -177,6 +177,8 @@ class Resource:
     """The id that its create asks for; empty where the service chooses one."""
     moved_from: tuple[str, ...] = ()
     """The names that its experiment had before."""
+    adopts: str = ""
+    """The id or name of a live thing made by others that it goes on with."""
     source: Source = Source("")
 
     @property
@@ -293,3 +295,5 @@ class Snapshot:
     """What gates have said; read only where git has a gate."""
     scores: Mapping[str, Scores] = field(default_factory=dict)
     """By stamp of the run; read only where a gate is about to judge by them."""
+    barred: Mapping[Address, str] = field(default_factory=dict)
+    """Why something that git wants adopted cannot be."""

@@ -52,6 +52,8 @@ class World:
     verdicts: Mapping[Key, Verdict]
     scores: Mapping[str, Scores]
     """By stamp of the run."""
+    barred: Mapping[Address, str]
+    """Why something that git wants adopted cannot be."""
     resting: tuple[Change, ...] = ()
     """What was decided about experiments that need no further look (`forecast.resting`)."""
 
@@ -97,6 +99,7 @@ def world_of(desired: Iterable[Resource], snapshot: Snapshot, now: float, patien
         wanted={stamp: tuple(sorted(addresses)) for stamp, addresses in wanted.items()},
         gated={address: one for one in by_address.values() if one.gate for address in one.depends_on},
         taken=taken,
+        barred=snapshot.barred,
         now=now,
         patience=patience,
         verdicts=snapshot.verdicts,

@@ -4,10 +4,9 @@ import json
 
 from reconciler.core.changes import FieldChange
 from reconciler.core.drift import Difference, Verdict
-from reconciler.core.orphans import orphans
 from reconciler.core.resources import Role
-from reconciler.render.drift import drift_json, drift_text, orphans_json, orphans_text
-from tests.core.builders import at, converged, fleet, plan
+from reconciler.render.drift import drift_json, drift_text
+from tests.core.builders import at
 from tests.render.golden import same_as_golden
 
 FOUND = (
@@ -38,15 +37,3 @@ def test_drift_for_programs_has_every_key() -> None:
         "why": "",
         "fields": [{"path": "traffic\x1b", "live": 40, "git": 100}],
     }
-
-
-def test_orphans_are_a_line_each() -> None:
-    seen = converged("gone")
-    found = orphans(plan(fleet("bot"), seen), seen)
-
-    same_as_golden("orphans.txt", orphans_text(found).plain)
-    assert [item["role"] for item in json.loads(orphans_json(found))["orphans"]] == ["endpoint", "deployment"]
-
-
-def test_no_orphan_is_said_in_words() -> None:
-    assert orphans_text(()).plain == "No orphan: all that is live is in git and answers.\n"
