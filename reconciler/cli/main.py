@@ -22,7 +22,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
     "The way of a model": {
         "init": "Scaffold a repository: project file, an example experiment, data.",
         "validate": "Check manifests; print every problem of every file.",
-        "import": "Write a manifest from what others made, and adopt it.",
+        "import": "Write a manifest from what is live, or from another trainer's recipe.",
         "plan": "Show what would be done, and do nothing.",
         "apply": "Do what can be done now; with --wait, until all is as git says.",
         "status": "Show what is live, experiment by experiment.",
