@@ -1,12 +1,23 @@
-"""`loraform drift`: what was changed outside git, apart from what git wants and nobody has applied yet."""
+"""`loraform drift`: what was changed outside git and by whom, apart from what git wants and nobody has applied yet."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
 
 from reconciler.cli import options
 from reconciler.cli.plan import FORMAT, Format
 from reconciler.cli.screen import Screen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from reconciler.cloud.site import Site
+    from reconciler.core.drift import Difference
+    from reconciler.render.drift import Callers
+
+LOOKED_BACK = 400 * 86_400.0
+"""Seconds: admin activity is kept for so long."""
 
 
 def run(
@@ -15,7 +26,8 @@ def run(
 ) -> int:
     """Compare what is live with the accepted commit, on `local` with the working tree. Changes nothing.
 
-    Exit code: 0 nothing was changed outside git, 1 error, 2 something was.
+    Who changed something is told where the audit log can be read. Exit code: 0 nothing was changed outside git,
+    1 error, 2 something was.
     """
     from reconciler.cli.agreed import look_at_agreed
     from reconciler.core.drift import differences, drifted
@@ -26,6 +38,29 @@ def run(
         site = agreed.site
         settled = site.clock.now() - site.patience.claim
         found = differences(agreed.seen.plan, agreed.seen.snapshot, settled=settled)
+        callers = _callers(site, found, screen)
         tell = drift_json if shown is Format.JSON else drift_text
-        screen.show(tell(found, where=f"{site.target.name}, {agreed.where}"))
+        screen.show(tell(found, where=f"{site.target.name}, {agreed.where}", callers=callers))
     return 2 if drifted(found) else 0
+
+
+def _callers(site: Site, found: Iterable[Difference], screen: Screen) -> Callers:
+    """Who did it, for each difference that somebody made. A log that cannot be read is said once."""
+    from reconciler.backends.endpoint import endpoint_id
+    from reconciler.cloud.audit import last_caller
+    from reconciler.core.culprits import suspect
+    from reconciler.core.errors import CloudError
+
+    begin = datetime.fromtimestamp(site.clock.now() - LOOKED_BACK, UTC)
+    since = begin.isoformat(timespec="seconds").replace("+00:00", "Z")
+    callers = {}
+    try:
+        for item in found:
+            wanted = suspect(item, endpoint_id(site.target.fleet, item.address.experiment))
+            caller = last_caller(site.vertex, wanted, since) if wanted else None
+            if caller:
+                callers[item.address, item.verdict] = caller
+    except CloudError as error:
+        screen.note(f"Who it was is not known: the audit log cannot be read ({error.message}; roles/logging.viewer).")
+        return {}
+    return callers

@@ -59,17 +59,22 @@ def endpoint_was_asked(vertex: Vertex, endpoint: str, since: str) -> bool:
 
 
 def read_logs(vertex: Vertex, query: str, since: str = "") -> Iterator[tuple[str, str]]:
-    """The entries that match a Cloud Logging filter, page by page, as (timestamp, text)."""
+    """The entries that match a Cloud Logging filter, oldest first, as (timestamp, text)."""
+    for entry in read_entries(vertex, f'{query} AND timestamp>="{since}"' if since else query):
+        yield str(entry.get("timestamp", "")), _text(entry)
+
+
+def read_entries(vertex: Vertex, query: str, order: str = "timestamp asc") -> Iterator[Mapping[str, Any]]:
+    """The entries that match a Cloud Logging filter, page by page, as the service gives them."""
     body: dict[str, Any] = {
         "resourceNames": [f"projects/{vertex.target.project}"],
-        "filter": f'{query} AND timestamp>="{since}"' if since else query,
-        "orderBy": "timestamp asc",
+        "filter": query,
+        "orderBy": order,
         "pageSize": PAGE,
     }
     while True:
         answer = _entries(vertex, body)
-        for entry in answer.get("entries", ()):
-            yield str(entry.get("timestamp", "")), _text(entry)
+        yield from answer.get("entries", ())
         token = answer.get("nextPageToken")
         if not token:
             return

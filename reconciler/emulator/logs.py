@@ -1,4 +1,4 @@
-"""Cloud Logging, far enough to read what jobs and endpoints print: `entries:list` with filter, order and pages."""
+"""Cloud Logging, far enough to read what jobs and endpoints print and who changed what: filter, order and pages."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
+from reconciler.emulator import audit
 from reconciler.emulator.wire.errors import ApiError, Json, invalid
 from reconciler.emulator.wire.filters import compile_filter
 from reconciler.emulator.work.logs import read_lines
@@ -18,7 +19,7 @@ from reconciler.emulator.world import Plain, World
 DEFAULT_PAGE, LARGEST_PAGE = 50, 1000
 _FIELDS = {
     "resource", "timestamp", "severity", "log_name", "text_payload", "json_payload", "labels", "insert_id",
-    "receive_timestamp",
+    "receive_timestamp", "proto_payload",
 }  # fmt: skip
 _SEVERITIES = {"DEBUG", "INFO", "NOTICE", "WARNING", "ERROR", "CRITICAL", "ALERT", "EMERGENCY"}
 
@@ -67,6 +68,9 @@ def _entries(world: World, text: str) -> Iterator[Json]:
             if not named or path.parent.name in named:
                 make = _of_job if folder == "jobs" else _of_endpoint
                 yield from make(world, path)
+    if "resource.labels." not in text:  # they have neither of the two labels
+        settings = world.settings
+        yield from (audit.entry(row, settings.project, _moment(row["time"])) for row in audit.rows(settings.folder))
 
 
 def _of_job(world: World, path: Path) -> Iterator[Json]:

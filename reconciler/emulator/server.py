@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from reconciler.emulator import operations
+from reconciler.emulator import audit, operations
 from reconciler.emulator.answer import METHODS, answer_struck
 from reconciler.emulator.calls import Calls
 from reconciler.emulator.clock import Clock
@@ -121,6 +121,9 @@ def application(front: Front) -> App:
             if not controls:
                 method, resource = (called.method, called.resource) if called else (scope["method"], path)
                 front.calls.note(front.world.clock(), method, resource, begun[0] if begun else 499)
+                if called and begun and begun[0] < 400:
+                    who = audit.caller(_header(scope, b"authorization"), _header(scope, b"user-agent"))
+                    audit.note(front.world.settings.folder, front.world.clock(), method, resource, who)
 
     return app
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 
+import httpx
 import pytest
 
 from reconciler.cli.main import run
@@ -15,7 +17,7 @@ from reconciler.core.resources import Role
 from tests.cli.conftest import write_experiment
 from tests.cli.test_apply import PROGRAMS
 from tests.cli.test_cloud_target import git, prod  # noqa: F401 (a fixture)
-from tests.emulator_fixture import running_emulator
+from tests.emulator_fixture import post, running_emulator
 
 Captured = pytest.CaptureFixture[str]
 
@@ -86,3 +88,40 @@ def test_a_cloud_target_is_compared_with_the_accepted_commit(prod: Path, capsys:
     assert never == 1
     assert later == 0
     assert re.search(r"no drift +prod, accepted commit [0-9a-f]{7}", capsys.readouterr().out)
+
+
+def test_who_did_it_is_told_where_the_audit_log_can_be_read_and_once_where_it_cannot(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    monkeypatch.chdir(repository)
+    with running_emulator(repository / ".loraform/vertex", PROGRAMS) as url:
+        write_experiment(repository, "bot")
+        assert run(["apply", "--wait"]) == 0
+        place = f"{url}/v1/projects/loraform-local/locations/us-central1/endpoints/lf-acme-bot"
+        eve = {"authorization": "Bearer eve@example.com"}
+        (deployed,) = httpx.get(place).json()["deployedModels"]
+        operation = httpx.post(
+            f"{place}:mutateDeployedModel",
+            json={
+                "deployedModel": {"id": deployed["id"], "dedicatedResources": {"maxReplicaCount": 4}},
+                "updateMask": "dedicatedResources.maxReplicaCount",
+            },
+            headers=eve,
+        ).json()["name"]
+        while not httpx.get(f"{url}/v1/{operation}").json().get("done"):
+            time.sleep(0.05)
+        labels = {**httpx.get(place).json()["labels"], "loraform-protect": "true"}
+        body = {"labels": labels}
+        httpx.patch(f"{place}?updateMask=labels", json=body, headers={"authorization": "Bearer dan@example.com"})
+        capsys.readouterr()
+
+        told, text = run(["drift"]), capsys.readouterr().out
+        fault = {"match": {"method": "LoggingServiceV2.ListLogEntries"}, "times": None, "effect": {"status": 403}}
+        post(f"{url}/emulator/faults", fault)
+        refused, said = run(["drift"]), capsys.readouterr()
+
+    assert (told, refused) == (2, 2)
+    assert re.search(r"drifted +bot endpoint\n.*\n +by dan@example.com: UpdateEndpoint, \d{4}-", text)
+    assert re.search(r"drifted +bot deployment\n.*\n +by eve@example.com: MutateDeployedModel, \d{4}-", text)
+    assert "by " not in said.out
+    assert said.err.count("Who it was is not known: the audit log cannot be read") == 1
