@@ -170,7 +170,7 @@ class History:
         actor = self._actor(fleet)
         commits = self.trees[fleet]
         self.laws.begin(actor, repository.serving(tree), repository.serving(commits[-1]))
-        site = self._site(actor, random)
+        site = self.site(actor, random)
         desired = repository.resources(tree, fleet)
         wish = Wish(desired, commit=f"{commits.index(tree):040x}", only=only, limits=limits)
         if acts:
@@ -185,7 +185,7 @@ class History:
         actor.by_hand = name
         head = repository.serving(self.commits[-1])
         self.laws.begin(actor, head - {name}, head)
-        site = self._site(actor, random)
+        site = self.site(actor, random)
         actor.work = lambda: getattr(verbs, verb)(site, name)
         self.say(f"{actor.name} says: loraform {verb} {name}")
         return actor
@@ -194,7 +194,8 @@ class History:
         self.count += 1
         return Actor(f"actor-{self.count}", self.cloud.time, fleet=fleet, records=self.trainers.records(fleet))
 
-    def _site(self, actor: Actor, random: Random) -> Site:
+    def site(self, actor: Actor, random: Random) -> Site:
+        """All that an actor touches, as it sees it."""
         target, clock = TARGETS[actor.fleet], actor.clock()
         patience = retry.Patience(jitter=random.random)
         vertex = Vertex(target, clock, patience, Quotas(clock, UNLIMITED, UNLIMITED), partial(self._port, actor))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -150,7 +151,7 @@ class Laws:
         message = request.message
         name = getattr(message, "name", "") or f"{message.endpoint}#{message.deployed_model_id}"
         if actor.by_hand:
-            if labels_of(self.cloud, message).get(EXPERIMENT) != actor.by_hand:
+            if labels_of(self.cloud, message).get(EXPERIMENT, actor.by_hand) != actor.by_hand:
                 raise Broken(f"{actor.name} {request.words} of {name}, which nobody asked for")
             return
         named = {
@@ -166,7 +167,7 @@ class Laws:
         labels = labels_of(self.cloud, request.message)
         if not labels:
             return  # what it is about has gone meanwhile
-        names = {labels.get(EXPERIMENT, "")}
+        names = {labels.get(EXPERIMENT, "")} | _seen_as(actor, request.message)
         for change in actor.plan.changes if actor.plan else ():
             if change.after and names & set(change.after.moved_from):
                 names.add(change.address.experiment)
@@ -187,12 +188,16 @@ class Laws:
             raise Broken(f"{actor.name} made a job for {stamp}, which was trained before it began")
 
 
-def done_key(change: Change) -> tuple[str, str, str, str]:
-    """What a change does, as a forecast can tell it: address, action, the identity that goes, the one that comes."""
-    goes = change.before.stamp if change.before and change.action in (Action.DELETE, Action.CANCEL) else ""
-    fields = repr(sorted((item.path, repr(item.after)) for item in change.fields))
-    comes = change.after.stamp if change.after else ""
-    return str(change.address), str(change.action), goes, comes + (fields if change.action is Action.UPDATE else "")
+def done_keys(change: Change) -> tuple[tuple[str, str, str], ...]:
+    """What a change does, as a forecast can tell it: address, action, and the identity that goes or comes.
+
+    Of an update each field on its own: it may be done in part, when its first call moves the etag that others need.
+    """
+    address, action = str(change.address), str(change.action)
+    stamp = change.after.stamp if change.after else change.before.stamp if change.before else ""
+    if change.action is Action.UPDATE:
+        return tuple((address, action, f"{stamp} {item.path} {item.after!r}") for item in change.fields)
+    return ((address, action, stamp),)
 
 
 def labels_of(cloud: Cloud, message: Any) -> dict[str, str]:
@@ -203,6 +208,24 @@ def labels_of(cloud: Cloud, message: Any) -> dict[str, str]:
             return dict(made.labels)
     thing = getattr(message, "endpoint", None) or getattr(message, "model", None) or message
     return cloud.labels_of(thing if isinstance(thing, str) else thing.name)
+
+
+def _seen_as(actor: Actor, message: Any) -> set[str]:
+    """The experiments that the actor took the thing of a request for; since then it may have got another label."""
+    thing = getattr(message, "endpoint", None) or getattr(message, "model", None) or message
+    name = thing if isinstance(thing, str) else getattr(thing, "name", "")
+    return {
+        change.address.experiment
+        for change in (actor.plan.changes if actor.plan else ())
+        if name and change.before and _base(change.before.name) == _base(name)
+    }
+
+
+def _base(name: str) -> str:
+    """The id of a thing without its version, or without what is deployed on it."""
+    return re.split("[@#]", name.rsplit("/", 1)[-1] if "#" not in name else name.partition("#")[0].rsplit("/", 1)[-1])[
+        0
+    ]
 
 
 def _stamp(request: Request) -> str:
