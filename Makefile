@@ -8,7 +8,7 @@ TIER   := tests/tier
 WORKERS ?= 3
 FAST   := -m "not heavy" --ignore=tests/core -n $(WORKERS) --dist loadfile
 
-.PHONY: quickstart test test-fast test-heavy test-web lint soak bench setup lock clean
+.PHONY: quickstart test test-fast test-heavy test-web lint soak mutants bench setup lock clean
 
 setup: $(READY)
 
@@ -45,13 +45,22 @@ test: setup
 	@$(TIER) core $(PY) -m pytest -q tests/core --cov --cov-fail-under=100
 	@$(TIER) fast $(PY) -m pytest -q $(FAST)
 	@$(TIER) deep env HYPOTHESIS_PROFILE=deep $(PY) -m pytest -q -m hypothesis -n $(WORKERS)
+	@$(TIER) soak $(PY) -m tests.soak --count $(HISTORIES) --seed $(or $(SEED),0)
 	@$(TIER) heavy $(PY) -m pytest -q -m heavy
 	@$(TIER) report
 
-# Many random histories of the reconciler under faults; each is told again by its seed: python -m tests.soak --seed N
-N ?= 2000
+# Random histories of the reconciler under faults; each is told again by its seed: python -m tests.soak --seed N
+HISTORIES ?= 1500
+N ?= 100000
 soak: setup
-	$(PY) -m tests.soak --count $(N) --seed $(or $(SEED),0)
+	$(PY) -m tests.soak --count $(N) --seed $(or $(SEED),0) --stats
+
+# Mutates the core and looks which mutants its tests let live. The tool is no dependency: see docs/mutation.md.
+MUTMUT ?= mutmut
+mutants:
+	@command -v $(MUTMUT) >/dev/null || { echo "make mutants needs mutmut 3 (docs/mutation.md): pip install it into an environment of its own, then make mutants MUTMUT=THAT/bin/mutmut" >&2; exit 1; }
+	$(MUTMUT) run $(or $(MUTANTS),"reconciler.core.plan*" "reconciler.core.guardrails*" "reconciler.core.identity*")
+	$(MUTMUT) results
 
 # `make test` runs these too, where a Chromium is found.
 test-web: setup

@@ -78,7 +78,10 @@ def _lived(seeds: range, steps: int, jobs: int) -> Iterator[tuple[int, Told]]:
 
 
 def _live(steps: int, seed: int) -> tuple[int, Told]:
-    told = run(steps_of(seed, steps))
+    try:
+        told = run(steps_of(seed, steps))
+    except Exception as error:  # of the simulation itself: as bad as a broken law, and no reason to stop
+        return seed, Told((), f"{type(error).__name__}: {error}")
     return seed, Told((), told.broken, told.requests, told.counts)
 
 

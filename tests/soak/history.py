@@ -133,7 +133,7 @@ class History:
 
     def _hand(self, random: Random) -> None:
         """Somebody does something without git, perhaps while somebody else applies."""
-        deed = random.choice((*VERBS, *CONSOLE))
+        deed = random.choice((*VERBS, *CONSOLE, "prune", "replicas"))
         names = sorted(name for name, _ in self.commits[-1])
         if deed not in VERBS:
             wanted = frozenset(one.stamp for one in repository.resources(self.commits[-1]) if one.once)
@@ -152,7 +152,7 @@ class History:
         limits = STRICT if random.random() < 0.1 else NO_LIMITS
         names = [name for name, _ in tree]
         only = frozenset(random.sample(names, 1)) if names and random.random() < 0.1 else None
-        expect = self.last_plan if random.random() < 0.1 else ""
+        expect = self.last_plan if random.random() < 0.05 else ""
         return self.begin(random, tree, limits=limits, only=only, expect=expect)
 
     def begin(
@@ -221,7 +221,7 @@ class History:
 
         def answer(actor: Actor, request: Request) -> Any:
             fate = fates[actor.name]
-            fate.left -= request.act is not None and (request.mutates or not fate.of_writes)
+            fate.left -= fate.counts(request)
             return self._answer(actor, request, random, trouble, killed=fate.left == 0)
 
         Stage(actors, choose, answer).run()
@@ -293,10 +293,16 @@ class History:
 
 @dataclass(slots=True)
 class Fate:
-    """After how many requests, or writes among them, an applier is killed; below zero it lives."""
+    """After how many requests, or writes of more than the lease, an applier is killed; below zero it lives."""
 
     left: int
     of_writes: bool
+
+    def counts(self, request: Request) -> bool:
+        """Whether the request is one of those."""
+        if request.act is None:
+            return False
+        return not self.of_writes or (request.mutates and not request.name.endswith("lease.json"))
 
 
 def _fate(random: Random, *, calm: bool) -> Fate:

@@ -26,8 +26,9 @@ TARGETS = {fleet: Target("prod", fleet, PROJECT, REGION, BUCKET, images=IMAGES) 
 NAMES = ("ape", "bee", "cow", "doe")
 EDITS = (
     *("add", "copy", "remove", "rename", "rank", "engine", "replicas", "machine", "label", "attempt", "serving"),
-    *("gate", "rollout", "protect", "finish", "network", "move"),
+    *("gate", "rollout", "protect", "finish", "network", "move", "rank", "engine", "machine"),
 )
+"""What a commit may do; twice what leads furthest."""
 MACHINE = {"machine_type": "g2-standard-12", "accelerator_type": "NVIDIA_L4", "accelerator_count": 1}
 ROLLOUTS = (
     {"steps": [10, 50, 100], "hold": "10m"},
@@ -49,6 +50,7 @@ def edited(tree: Tree, random: Random) -> tuple[Tree, str]:
         case "add" if free:
             name = random.choice(free)
             new = document(name, adapter={"r": random.choice((8, 16, 32))}, run={"attempt": 1})
+            new = merged(new, {"serving": {"rollout": random.choice(ROLLOUTS)}}) if random.random() < 0.4 else new
         case "remove":
             return tuple(sorted(item for item in files.items() if item[0] != name)), f"remove {name}"
         case "rename" if free:

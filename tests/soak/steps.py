@@ -14,9 +14,9 @@ WEIGHTS: dict[Kind, int] = {
     "time": 6,
     "apply": 18,
     "race": 8,
-    "hand": 3,
+    "hand": 5,
     "other": 3,
-    "quiet": 1,
+    "quiet": 2,
 }
 
 
@@ -29,7 +29,8 @@ class Step:
 
 
 def steps_of(seed: int, count: int) -> tuple[Step, ...]:
-    """The steps of a seed: first a commit, then anything."""
+    """The steps of a seed: first commits, in half of the histories time for them to come true, then anything."""
     random = Random(seed)
     kinds = random.choices(list(WEIGHTS), list(WEIGHTS.values()), k=count)
-    return tuple(Step(kind, random.getrandbits(32)) for kind in ["edit", *kinds[1:]])
+    first: list[Kind] = random.choice((["edit"], ["edit", "edit", "quiet", "quiet"]))
+    return tuple(Step(kind, random.getrandbits(32)) for kind in [*first, *kinds[len(first) :]])
