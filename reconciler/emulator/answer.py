@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -56,6 +57,7 @@ METHODS: Mapping[str, Callable[[World, Any], Answer]] = {
 }
 
 SOON_S, IDLE_S = 0.03, 0.1
+_READS = ("Get", "List", "Access", "Wait", "Predict", "RawPredict", "StreamRawPredict", "Invoke", "ChatCompletions")
 
 
 def answer(world: World, method: str, request: Message | Json | None) -> Answer:
@@ -86,15 +88,21 @@ def answer_struck(world: World, method: str, request: Message | Json | None, str
     seen = world
     if struck.stale_s:
         seen = replace(world, store=world.store.as_of(world.clock() - struck.stale_s))
-    found = serve(seen, request)
-    if struck.fates and not isinstance(found, Forward):
-        made = found.body.get("name", "") if isinstance(found, Plain) else getattr(found, "name", "")
-        fates.lay_upon(world, made, struck.fates)
+    with nullcontext() if _reads(method) else world.store.together():  # a kill leaves all of a call, or nothing
+        found = serve(seen, request)
+        if struck.fates and not isinstance(found, Forward):
+            made = found.body.get("name", "") if isinstance(found, Plain) else getattr(found, "name", "")
+            fates.lay_upon(world, made, struck.fates)
     if struck.crash and isinstance(found, Forward):
         _crash(world, resource, found.facts["deployedModelId"])
     if struck.lost:
         raise LostResponseError(f"The answer to {method} was lost.")
     return found
+
+
+def _reads(method: str) -> bool:
+    """Whether a method writes nothing."""
+    return method.partition(".")[2].startswith(_READS)
 
 
 def resource_of(request: Message | Json | None) -> str:

@@ -78,7 +78,10 @@ class Store:
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """All writes inside happen, or none."""
+        """All writes inside happen, or none. Inside another `together` they belong to that one."""
+        if self._db.in_transaction:
+            yield
+            return
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
