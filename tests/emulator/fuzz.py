@@ -124,12 +124,7 @@ def send(target: Target, count: int, seed: int) -> Tally:
             if kind is rubbish:
                 tally.statuses[spill(target.url, body)] += 1
                 continue
-            try:
-                answer = client.request(verb, f"{target.url}{path}", headers=headers, content=body)
-            except httpx.TransportError as error:
-                tally.statuses[0] += 1
-                tally.bad.append(f"no answer, {error!r}: {verb} {path} {headers} {body[:300]!r}")
-                continue
+            answer = reach(client, verb, f"{target.url}{path}", headers, body)
             tally.statuses[answer.status_code] += 1
             if answer.status_code >= 500 and not allowed(answer):
                 tally.bad.append(f"{answer.status_code} {verb} {path} {headers} {body[:300]!r}: {answer.text[:300]}")
@@ -137,6 +132,14 @@ def send(target: Target, count: int, seed: int) -> Tally:
         client.post("/emulator/clock", json={"mode": "real"})
         assert client.get("/emulator/health").status_code == 200
     return tally
+
+
+def reach(client: httpx.Client, verb: str, url: str, headers: dict[str, str], body: bytes) -> httpx.Response:
+    """Send a request; once more where the server was just closing the connection, as it may between two requests."""
+    try:
+        return client.request(verb, url, headers=headers, content=body)
+    except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError):
+        return client.request(verb, url, headers=headers, content=body)
 
 
 def allowed(answer: httpx.Response) -> bool:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+import requests
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import aiplatform
 
-from tests.emulator.clients import until
+from tests.emulator.clients import Cloud, until
 
 PROJECT, REGION = "sdk-project", "us-central1"
 
@@ -90,3 +92,33 @@ def test_a_canary_of_the_sdk_shares_the_traffic_and_moves_it() -> None:
     endpoint.undeploy_all()
     endpoint.delete()
     model.delete()
+
+
+class ToEmulator(requests.adapters.HTTPAdapter):
+    """Sends Google's address elsewhere, as docs/emulator.md shows it."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__()
+        self.url = url
+
+    def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
+        request.url = str(request.url).replace("https://us-central1-aiplatform.googleapis.com", self.url)
+        return super().send(request, **options)
+
+
+@pytest.mark.usefixtures("sdk")
+def test_raw_predictions_of_a_shared_endpoint_go_through_a_session_of_the_users_own(cloud: Cloud, url: str) -> None:
+    shared = cloud.endpoint()
+    cloud.deploy(shared, cloud.model(), {"0": 100}).result()
+    endpoint = aiplatform.Endpoint(shared.name)
+    endpoint.authorized_session = requests.Session()
+    endpoint.authorized_session.mount("https://us-central1-aiplatform.googleapis.com", ToEmulator(url))
+
+    raw = endpoint.raw_predict(b"raw words", {"content-type": "text/plain"})
+    pieces = b"".join(endpoint.stream_raw_predict(b"raw pieces", {"content-type": "text/plain"}))
+    typed = endpoint.predict(["hello"], use_raw_predict=True)
+
+    assert (raw.status_code, raw.content, pieces) == (200, b"RAW WORDS", b"RAW PIECES")
+    assert typed.predictions[0]["instances"] == ["hello"]
+    assert raw.headers["X-Vertex-AI-Model"].startswith("projects/")
+    assert (typed.model_version_id, bool(typed.deployed_model_id)) == ("1", True)

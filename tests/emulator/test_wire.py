@@ -50,6 +50,16 @@ def test_an_unknown_field_is_refused_in_googles_envelope(cloud: Cloud) -> None:
     assert error["details"][0]["fieldViolations"][0]["field"] == "custom_job.job_spec"
 
 
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "NaN", "Infinity"])
+def test_a_number_that_is_none_is_a_bad_request(cloud: Cloud, number: str) -> None:
+    endpoint = cloud.endpoint()
+    cloud.deploy(endpoint, cloud.model(image="test/stub"), {"0": 100}).result()
+
+    answer = send(cloud, "POST", f"/v1/{endpoint.name}:predict", data=f'{{"instances": [{number}]}}')
+
+    assert (answer.status_code, answer.json()["error"]["status"]) == (400, "INVALID_ARGUMENT")
+
+
 @pytest.mark.parametrize("body", [b"{", b"[]", b'"x"', b'{"displayName": 5}', b'{"labels": []}', b'{"jobSpec": "x"}'])
 def test_json_that_does_not_fit_is_a_bad_request(cloud: Cloud, body: bytes) -> None:
     answer = send(cloud, "POST", f"/v1/{cloud.parent}/customJobs", data=body)

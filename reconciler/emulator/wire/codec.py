@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import json
+import math
 import re
 import sys
 import types
@@ -70,7 +71,7 @@ def parse(body: Json, name: str, at: str = "") -> Message:
 def parse_text(text: bytes) -> Json:
     """A JSON object. Raises `ApiError` INVALID_ARGUMENT for anything else; an empty body is `{}`."""
     try:
-        value = json.loads(text, parse_constant=_no_constant) if text.strip() else {}
+        value = json.loads(text, parse_constant=_no_constant, parse_float=_finite) if text.strip() else {}
     except (ValueError, RecursionError) as error:
         raise ApiError("INVALID_ARGUMENT", f"Invalid JSON payload received. {error}") from None
     if not isinstance(value, dict):
@@ -109,6 +110,14 @@ def snake(name: str) -> str:
 
 def _no_constant(word: str) -> None:
     raise ValueError(f"{word} is not JSON.")
+
+
+def _finite(text: str) -> float:
+    """A number that JSON can tell again: 1e999 is none."""
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError(f"The number {text[:40]} is too large.")
+    return value
 
 
 def _bad_json(text: str, at: str) -> ApiError:
