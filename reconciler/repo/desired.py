@@ -44,8 +44,7 @@ def desired(
 
 def resources_of(subject: Subject) -> tuple[Resource, ...]:
     """The resources of one experiment: a training; where it serves, also its model, endpoint and deployment."""
-    former = subject.experiment.moved_from
-    training = replace(custom_job.desired(subject), moved_from=former)
+    training = custom_job.desired(subject)
     serving = subject.experiment.serving
     if serving is None:
         return (training,)
@@ -67,4 +66,7 @@ def _of_experiment(
     ]
     if any(item.severity is Severity.ERROR for item in diagnostics):
         return (), diagnostics
-    return resources_of(Subject(experiment, target, declared_fields(experiment), locate(""), inputs)), diagnostics
+    found = resources_of(Subject(experiment, target, declared_fields(experiment), locate(""), inputs))
+    if experiment.moved_from:
+        found = tuple(replace(resource, moved_from=experiment.moved_from) for resource in found)
+    return found, diagnostics

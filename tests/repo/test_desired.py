@@ -355,3 +355,15 @@ def spec_of(training: Resource) -> TrainingSpec:
     return TrainingSpec.model_validate_json(
         json.dumps(body["job_spec"]["worker_pool_specs"][0]["container_spec"]["args"])
     )
+
+
+def test_every_resource_of_an_experiment_knows_the_names_that_it_had(tmp_path: Path) -> None:
+    repository(tmp_path)
+
+    resources, problems = wish(tmp_path, {"moved_from": ["robot", "old-bot"]})
+    single, _ = wish(tmp_path, {"moved_from": "old-bot"})
+
+    assert problems == ()
+    assert [resource.moved_from for resource in resources] == [("robot", "old-bot")] * 4
+    assert {resource.moved_from for resource in single} == {("old-bot",)}
+    assert [one.identity for one in resources] == [one.identity for one in wish(tmp_path)[0]]
