@@ -6,9 +6,9 @@ import json
 import platform
 import sys
 
-from bench import cli, core, emulator, manifests, plan
+from bench import cli, core, emulator, manifests, plan, scale
 
-ROOMS = {"cli": cli, "core": core, "manifests": manifests, "emulator": emulator, "plan": plan}
+ROOMS = {"cli": cli, "core": core, "manifests": manifests, "emulator": emulator, "plan": plan, "scale": scale}
 
 
 def main(names: list[str]) -> None:

@@ -1,14 +1,15 @@
 """octoDNS, a tool of the same shape for DNS records, as a measure: YAML against YAML, nothing to change.
 
-It is no dependency of ours: `.venv/bin/pip install octodns`, or the figures that need it are left out.
+It is no dependency of ours: `.venv/bin/pip install octodns` (or have it in PATH), or its figures are left out.
 """
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 
-SYNC = Path(sys.executable).with_name("octodns-sync")
+SYNC = Path(shutil.which("octodns-sync") or Path(sys.executable).with_name("octodns-sync"))
 INSTALL = f"{Path(sys.executable).with_name('pip')} install octodns"
 
 CONFIG = """\
@@ -30,7 +31,3 @@ def command(folder: Path, records: int) -> list[str]:
         (folder / side / "bench.test.yaml").write_text(text)
     (folder / "config.yaml").write_text(CONFIG.replace("FOLDER", str(folder)))
     return [str(SYNC), "--config-file", str(folder / "config.yaml")]
-
-
-def _record(number: int) -> str:
-    return f"bot-{number:06}:\n  ttl: 300\n  type: A\n  value: 10.0.{number // 250 % 250}.{number % 250}\n"

@@ -78,7 +78,7 @@ def _path_of(root: Path, name: str, target: str | None) -> str:
             return item.source.path
     gone = deleted_manifest(root, name)
     if gone is None:
-        check_names([name], {item.value.name for item in loaded.experiments})
+        check_names([name], {item.name for item in loaded.experiments})
         raise LoraformError(f"There is no experiment `{name}`, and no commit of this branch deleted one.")
     return gone
 

@@ -38,12 +38,14 @@ def run(
     from reconciler.cloud.reconcile import look
     from reconciler.render.json_plan import plan_json
     from reconciler.render.terminal import plan_text
+    from reconciler.repo.many import quiet_collector
 
-    with Screen() as screen:
+    # A plan ends soon: cycles among a million objects are not worth looking for.
+    with Screen() as screen, quiet_collector():
         workplace = open_workplace(
-            target, names, allow_delete=allow_delete or (), allow_runs=allow_runs, allow_rolls=allow_rolls
+            target, names, allow_delete=allow_delete or (), allow_runs=allow_runs, allow_rolls=allow_rolls, ahead=True
         )
-        plan = look(workplace.site, workplace.wish).plan
+        plan = look(workplace.site, workplace.wish, workplace.listing).plan
         if shown is Format.JSON:
             screen.show(plan_json(plan, where=workplace.where))
         else:

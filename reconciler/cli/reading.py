@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import partial
 from pathlib import Path
 
 from reconciler.cli.root import PROJECT_FILE
 from reconciler.cli.target import target_of
 from reconciler.core.errors import Diagnostic, LoraformError, Severity
-from reconciler.core.resources import Resource, Source
+from reconciler.core.resources import Resource
 from reconciler.core.target import Target
 from reconciler.repo.desired import desired
 from reconciler.repo.files import Files
-from reconciler.repo.manifests import Loaded, Placed, combined, load
-from schemas.experiment import Experiment
+from reconciler.repo.manifest_files import manifest_files
+from reconciler.repo.manifests import Known, Loaded, combined, head_of, load, loaded
+from reconciler.repo.many import sheets_of
+from reconciler.repo.sheet_files import FOLDER
+from reconciler.repo.sheets import Reader
 
 HASHES = Path(".loraform/hashes.json")
 """Remembers the hashes of large files, so that a plan does not read them again."""
@@ -43,17 +45,37 @@ class Repository:
     """Of the manifests, and of what they name."""
 
 
-def read_repository(root: Path, target: str | None, *, must_run: bool = True) -> Repository:
-    """Read the manifests and compute what they want. Raises `Wrong` for an unreadable project file only."""
-    loaded = load(root, target)
-    raise_project_errors(loaded)
-    destination = target_of(loaded.project, target, root, must_run=must_run)
+def read_repository(
+    root: Path,
+    target: str | None,
+    *,
+    must_run: bool = True,
+    remember: bool = True,
+    begun: Callable[[Target], None] = lambda _: None,
+) -> Repository:
+    """Read the manifests and compute what they want. Raises `Wrong` for an unreadable project file only.
+
+    Of many manifests what they say is remembered for the next time, unless `remember` is False. `begun` is called with
+    the target as soon as something else can be done meanwhile.
+    """
+    head = head_of(root, target)
+    if any(item.severity is Severity.ERROR for item in head.problems):
+        raise Wrong(load(root, target).diagnostics)
+    destination = target_of(head.project, target, root, must_run=must_run)
     files = Files(root, root / HASHES)
-    resources, problems = desired(
-        [(item.value, partial(_locate, item)) for item in loaded.experiments], loaded.project, destination, files
-    )
+    reader = Reader(head, destination, files)
+    paths, ignored = manifest_files(root, head.project.experiments)
+    kept = sheets_of(reader, target, paths, root / FOLDER if remember else None, lambda: begun(destination))
+    known = {path: Known(one.placed, one.sheet.found) for path, one in kept.items()}
+    read = loaded(head, paths, ignored, known)
+    raise_project_errors(read)
+    others = [(item.value, item.locate) for item in read.experiments if item.source.path not in kept]
+    resources, problems = desired(others, head.project, destination, files)
     files.save()
-    return Repository(loaded, destination, resources, combined(problems, loaded.diagnostics))
+    everything = [*resources, *(resource for one in kept.values() for resource in one.sheet.resources)]
+    everything.sort(key=lambda resource: resource.address.experiment)
+    problems = (*problems, *(problem for one in kept.values() for problem in one.sheet.problems))
+    return Repository(read, destination, tuple(everything), combined(problems, read.diagnostics))
 
 
 def check_names(names: Collection[str], known: Collection[str]) -> None:
@@ -69,7 +91,3 @@ def raise_project_errors(loaded: Loaded) -> None:
     """Raise `Wrong` without a readable project file: without one, nobody can tell whose things are looked at."""
     if any(item.source.path == PROJECT_FILE for item in loaded.errors):
         raise Wrong(loaded.diagnostics)
-
-
-def _locate(item: Placed[Experiment], path: str) -> Source:
-    return item.at(*path.split(".")) if path else item.source

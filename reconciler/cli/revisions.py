@@ -59,7 +59,7 @@ def read_revision(
             return
         revision.write_named(item.value for item in load(revision.root, target).experiments)
         try:
-            repository = read_repository(revision.root, target, must_run=False)
+            repository = read_repository(revision.root, target, must_run=False, remember=False)
         except Wrong as wrong:
             raise Wrong([_placed(item, name) for item in wrong.diagnostics]) from wrong
         found = tuple(_placed(item, name) for item in repository.diagnostics)

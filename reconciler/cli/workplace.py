@@ -15,6 +15,7 @@ from reconciler.cli.target import target_of
 from reconciler.cloud.accepted import read_accepted
 from reconciler.cloud.reconcile import Wish
 from reconciler.cloud.site import PARALLELISM, Site, open_site
+from reconciler.cloud.snapshot import Listing, begin_listing
 from reconciler.core.errors import Diagnostic, LoraformError, Refused, Severity
 from reconciler.core.guardrails import Limits
 from reconciler.core.resources import Source
@@ -39,6 +40,8 @@ class Workplace:
     """What was read, for comparisons with other commits."""
     scheduled: bool = False
     """It is the accepted commit that is applied again, not the working tree: nothing is to be accepted."""
+    listing: Listing | None = None
+    """A look at the target that has begun."""
 
     @property
     def where(self) -> str:
@@ -59,18 +62,26 @@ def open_workplace(
     allow_runs: int = 0,
     allow_rolls: int = 0,
     parallelism: int = PARALLELISM,
+    ahead: bool = False,
 ) -> Workplace:
     """Read the repository, connect to the target, and compute what git wants there.
 
-    `names` selects experiments; an apply carries out `parallelism` changes at a time. Raises `Wrong` when the manifests
-    have errors, Refused when there is none at all.
+    `names` selects experiments; an apply carries out `parallelism` changes at a time. With `ahead` the target is listed
+    while the manifests are read, for whoever looks once and at once. Raises `Wrong` when the manifests have errors,
+    Refused when there is none at all.
     """
     root = find_root()
-    repository = read_repository(root, target)
+    begun: list[tuple[Site, Listing]] = []
+
+    def begin(destination: Target) -> None:
+        site = open_site(destination, root, parallelism=parallelism)
+        begun.append((site, begin_listing(site.vertex, site.storage, destination, site.workers)))
+
+    repository = read_repository(root, target, begun=begin if ahead else lambda _: None)
     if any(item.severity is Severity.ERROR for item in repository.diagnostics):
         raise Wrong(repository.diagnostics)
     loaded, destination = repository.loaded, repository.target
-    experiments = frozenset(item.value.name for item in loaded.experiments)
+    experiments = frozenset(item.name for item in loaded.experiments)
     if not experiments:
         raise Refused(
             "There is no experiment in this repository: to plan on that would be to remove everything.",
@@ -87,8 +98,8 @@ def open_workplace(
         diagnostics=(*repository.diagnostics, *_of_shallow(root, history, base, destination)),
         about=differing(root, repository, base, target) if base else None,
     )
-    site = open_site(destination, root, parallelism=parallelism)
-    return Workplace(root, site, wish, history, experiments, repository)
+    site, listing = begun[0] if begun else (open_site(destination, root, parallelism=parallelism), None)
+    return Workplace(root, site, wish, history, experiments, repository, listing=listing)
 
 
 @contextmanager
@@ -106,7 +117,7 @@ def open_accepted(
     with read_accepted_revision(root, site, target) as at:
         assert at.repository is not None
         loaded = at.repository.loaded
-        experiments = frozenset(item.value.name for item in loaded.experiments)
+        experiments = frozenset(item.name for item in loaded.experiments)
         if not experiments:
             raise Refused(f"The accepted commit {at.short} has no experiment: that would be to remove everything.")
         check_names(names or (), experiments)

@@ -14,7 +14,7 @@ from reconciler.cloud.apply import apply_plan
 from reconciler.cloud.causes import with_causes
 from reconciler.cloud.lease import acquire
 from reconciler.cloud.site import Site
-from reconciler.cloud.snapshot import take_snapshot
+from reconciler.cloud.snapshot import Listing, take_snapshot
 from reconciler.core.changes import Action, Plan
 from reconciler.core.errors import Diagnostic, Stale
 from reconciler.core.guardrails import Limits
@@ -55,9 +55,9 @@ class Pass:
         return self.report.results if self.report else ()
 
 
-def look(site: Site, wish: Wish) -> Pass:
-    """Snapshot and plan; changes nothing and takes no lease."""
-    snapshot = take_snapshot(site.vertex, site.storage, site.target, wish.desired, site.workers)
+def look(site: Site, wish: Wish, listing: Listing | None = None) -> Pass:
+    """Snapshot and plan; changes nothing and takes no lease. A `listing` may have begun before the wish was known."""
+    snapshot = take_snapshot(site.vertex, site.storage, site.target, wish.desired, site.workers, listing)
     snapshot = with_causes(snapshot, wish.desired, site.tail)
     plan = make_plan(
         wish.desired,

@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Executor
-from dataclasses import replace
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from reconciler.backends import deployment, labels, payloads
@@ -49,24 +49,51 @@ LISTS = (
 """(kind, service, method, field of the answer). An endpoint's payload holds its deployments as well."""
 
 
-def take_snapshot(
-    vertex: Vertex, storage: Storage, target: Target, desired: Iterable[Resource], workers: Workers = EIGHT
-) -> Snapshot:
-    """All that is live of the target's fleet, its run records and claims. Raises `core.errors.CloudError`."""
-    wanted = {resource.address: resource for resource in desired}
-    moves = moves_of(wanted.values())
-    with workers() as pool:
-        listed = [
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The lists of one look, on their way. None depends on what git wants, so that they need not wait for it."""
+
+    pool: Executor
+    kinds: tuple[Future[tuple[LiveResource, ...]], ...]
+    runs: Future[tuple[Listed, ...]]
+    claims: Future[tuple[Listed, ...]]
+
+
+def begin_listing(vertex: Vertex, storage: Storage, target: Target, workers: Workers = EIGHT) -> Listing:
+    """Ask for all that is live of the target's fleet. Whoever gets the listing takes a snapshot of it, or closes it."""
+    pool = workers()
+    return Listing(
+        pool,
+        tuple(
             pool.submit(_list_kind, vertex, target, region, *row)
             for row in LISTS
             for region in (target.regions if row[0] == "custom_job" else (target.region,))
-        ]
-        run_listing = pool.submit(storage.list, _prefix(target, "runs"))
-        claim_listing = pool.submit(storage.list, claims.folder_of(target))
+        ),
+        pool.submit(storage.list, _prefix(target, "runs")),
+        pool.submit(storage.list, claims.folder_of(target)),
+    )
+
+
+def take_snapshot(
+    vertex: Vertex,
+    storage: Storage,
+    target: Target,
+    desired: Iterable[Resource],
+    workers: Workers = EIGHT,
+    listing: Listing | None = None,
+) -> Snapshot:
+    """All that is live of the target's fleet, its run records and claims. Raises `core.errors.CloudError`.
+
+    `listing` is one that has begun already; else one begins now.
+    """
+    listing = listing or begin_listing(vertex, storage, target, workers)
+    wanted = {resource.address: resource for resource in desired}
+    moves = moves_of(wanted.values())
+    with listing.pool as pool:
         gated = any(resource.gate for resource in wanted.values())
         verdict_listing = pool.submit(storage.list, verdicts.folder_of(target)) if gated else None
-        live = list(adopted((item for future in listed for item in future.result()), moves))
-        claim_objects = claim_listing.result()
+        live = list(adopted((item for future in listing.kinds for item in future.result()), moves))
+        claim_objects = listing.claims.result()
         known = adopted_claims(claims.claims_in(claim_objects), moves)
         asked, barred = adoptable(vertex, live, wanted, pool)
         live += asked
@@ -74,7 +101,7 @@ def take_snapshot(
         live += _deploys(vertex, live, wanted, known, claim_objects, pool)
         live = _with_declared(storage, live, wanted, claim_objects, pool)
         live += refused(known, wanted, live)
-        records = dict(filter(None, map(_record, run_listing.result())))
+        records = dict(filter(None, map(_record, listing.runs.result())))
         said = verdicts.verdicts_in(verdict_listing.result()) if verdict_listing else {}
         seen = Snapshot(deployment.linked(tuple(live)), records, known, said, barred=barred)
         return verdicts.with_scores(storage, target, seen, wanted.values(), pool)

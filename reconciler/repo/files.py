@@ -58,13 +58,21 @@ class Content:
 class Files:
     """The files under one root as one pass sees them, and the memory of their hashes.
 
-    `cache` is a JSON file that may vanish at any time; `now` returns nanoseconds since the epoch.
+    `cache` is a JSON file that may vanish at any time; `now` returns nanoseconds since the epoch. A file of more than
+    `largest` bytes that nobody has hashed yet is not read: it is Unreadable.
     """
 
-    def __init__(self, root: Path, cache: Path | None = None, now: Callable[[], int] = time.time_ns) -> None:
+    def __init__(
+        self,
+        root: Path,
+        cache: Path | None = None,
+        now: Callable[[], int] = time.time_ns,
+        largest: int | None = None,
+    ) -> None:
         self.root = Path(os.path.realpath(root))
-        self._cache = cache
+        self.memory = cache
         self._now = now
+        self._largest = largest
         self._known: dict[str, tuple[str, str]] = _load(cache)
         self._seen: dict[str, Content] = {}
         self._dirty = False
@@ -111,13 +119,13 @@ class Files:
 
     def save(self) -> None:
         """Write the memory of hashes, if there is one and it grew; a failure to write costs only time later."""
-        if self._cache is None or not self._dirty:
+        if self.memory is None or not self._dirty:
             return
         with contextlib.suppress(OSError):
-            self._cache.parent.mkdir(parents=True, exist_ok=True)
-            partial = self._cache.with_name(f"{self._cache.name}.{os.getpid()}")
+            self.memory.parent.mkdir(parents=True, exist_ok=True)
+            partial = self.memory.with_name(f"{self.memory.name}.{os.getpid()}")
             partial.write_text(json.dumps({key: list(value) for key, value in sorted(self._known.items())}))
-            partial.replace(self._cache)
+            partial.replace(self.memory)
             self._dirty = False
 
     def _content(self, path: str) -> Content:
@@ -153,6 +161,8 @@ class Files:
         known = self._known.get(str(place))
         if known is not None and known[0] == mark:
             return Entry(name, status.st_size, known[1])
+        if self._largest is not None and status.st_size > self._largest:
+            raise Unreadable(f"{file} is too large to be read here")
         digest = _sha256(place)
         if self._now() - max(status.st_mtime_ns, status.st_ctime_ns) > _SETTLED:
             self._known[str(place)] = (mark, digest)

@@ -6,7 +6,8 @@ their pins, which stand in the manifest. Nothing is uploaded here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple, TypeAlias
 
@@ -31,6 +32,10 @@ _SHOWN = 12
 Reader: TypeAlias = Callable[[str, Target, Files], Input]
 
 
+Named: TypeAlias = tuple[str, str, str]
+"""(path of a field, its text, which of the readers below tells what it stands for)."""
+
+
 class Problem(NamedTuple):
     """Why the field at a path stands for nothing."""
 
@@ -44,9 +49,9 @@ def inputs_of(experiment: Experiment, target: Target, files: Files) -> tuple[dic
     """The inputs of an experiment by the field that names them, and what could not be read."""
     found: dict[str, Input] = {}
     problems: list[Problem] = []
-    for path, text, read in _named(experiment):
+    for path, text, reader in named(experiment):
         try:
-            found[path] = read(text, target, files)
+            found[path] = _READERS[reader](text, target, files)
         except BadLocation as bad:
             problems.append(Problem(path, bad.rule, str(bad), bad.remedy))
         except BadRowTemplate as bad_template:
@@ -78,18 +83,34 @@ def is_hub_id(text: str, files: Files) -> bool:
         return False
 
 
-def _named(experiment: Experiment) -> list[tuple[str, str, Reader]]:
+def named(experiment: Experiment) -> tuple[Named, ...]:
+    """Everything that a manifest names and that lies elsewhere."""
     model, rows = experiment.model, experiment.data
-    named: list[tuple[str, str | None, Reader]] = [
-        ("model.base", model.base, _base),
-        ("model.tokenizer", model.tokenizer, _tokenizer),
-        ("model.chat_template", model.chat_template, _template),
-        ("data.template", rows.template, _row_template),
-        ("data.train", rows.train, _rows),
-        *((f"data.mix.{index}", item.rows, _rows) for index, item in enumerate(rows.mix)),
-        ("data.eval", rows.eval, _rows),
+    every: list[tuple[str, str | None, str]] = [
+        ("model.base", model.base, "base"),
+        ("model.tokenizer", model.tokenizer, "tokenizer"),
+        ("model.chat_template", model.chat_template, "template"),
+        ("data.template", rows.template, "row_template"),
+        ("data.train", rows.train, "rows"),
+        *((f"data.mix.{index}", item.rows, "rows") for index, item in enumerate(rows.mix)),
+        ("data.eval", rows.eval, "rows"),
     ]
-    return [(path, text, read) for path, text, read in named if text is not None]
+    return tuple((path, text, reader) for path, text, reader in every if text is not None)
+
+
+def facts_of(every: tuple[Named, ...], target: Target, files: Files, known: dict[Named, str]) -> str | None:
+    """What all that is named stands for, as one hash: it changes with any of it. None where something cannot be read.
+
+    `known` remembers from manifest to manifest: many name the same base.
+    """
+    for one in every:
+        if one not in known:
+            path, text, reader = one
+            try:
+                known[one] = repr((path, _READERS[reader](text, target, files)))
+            except (BadLocation, BadRowTemplate, Unreadable):
+                return None
+    return hashlib.sha256("\n".join([known[one] for one in every]).encode()).hexdigest()
 
 
 def _base(text: str, target: Target, files: Files) -> Input:
@@ -161,3 +182,12 @@ def _uploaded(text: str, content: Content, target: Target) -> Input:
 
 def _shown(text: str, content: Content) -> str:
     return f"{text} (sha256 {content.digest[:_SHOWN]})"
+
+
+_READERS: Mapping[str, Reader] = {
+    "base": _base,
+    "tokenizer": _tokenizer,
+    "template": _template,
+    "row_template": _row_template,
+    "rows": _rows,
+}

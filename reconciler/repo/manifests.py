@@ -7,9 +7,11 @@ the first mistake: what can be read is returned, and every mistake is a diagnost
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
 
 from reconciler.core.errors import Diagnostic, Severity
 from reconciler.core.resources import Source
@@ -26,9 +28,16 @@ from schemas.experiment import Experiment
 from schemas.finding import Finding
 from schemas.project import LOCAL, Project, Target
 
-__all__ = ["Loaded", "Placed", "combined", "load"]
+__all__ = ["Head", "Known", "Loaded", "Loader", "Placed", "combined", "head_of", "load", "loaded"]
 
 Named = Placed[Experiment] | Placed[Endpoint]
+
+
+class Known(NamedTuple):
+    """A file with one experiment that needs no reading: the experiment, and what is to be said of it by itself."""
+
+    placed: Placed[Experiment]
+    found: tuple[Diagnostic, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,27 +64,59 @@ class Loaded:
         return tuple(item for item in self.diagnostics if item.severity is Severity.ERROR)
 
 
-def load(root: Path, target: str | None = None) -> Loaded:
-    """Read the repository at `root` for one target (None: the project's default one)."""
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The project as it was read for one target, and what its manifests are checked against."""
+
+    project: Project
+    page: Page
+    chosen: str
+    """The target's name."""
+    around: Surroundings
+    problems: tuple[Diagnostic, ...]
+
+    @property
+    def root(self) -> Path:
+        """The repository's."""
+        return self.around.root
+
+
+def head_of(root: Path, target: str | None = None) -> Head:
+    """Read `loraform.yaml` for one target (None: the project's default one)."""
     project, page, problems = _project(root, target)
     chosen = target or project.default_target
     chosen = chosen if chosen in project.all_targets else LOCAL
-    place = project.all_targets[chosen]
-    pins = project.requires_pins(place)
-    loader = _Loader(Surroundings(root, pins, project.policy.allow_trust_remote_code), project, page)
-    names, ignored = manifest_files(root, project.experiments)
+    pins = project.requires_pins(project.all_targets[chosen])
+    around = Surroundings(root, pins, project.policy.allow_trust_remote_code)
+    return Head(project, page, chosen, around, tuple(problems))
+
+
+def load(root: Path, target: str | None = None) -> Loaded:
+    """Read the repository at `root` for one target (None: the project's default one)."""
+    head = head_of(root, target)
+    return loaded(head, *manifest_files(root, head.project.experiments))
+
+
+def loaded(
+    head: Head, names: Iterable[str], ignored: Iterable[Diagnostic], known: Mapping[str, Known] = MappingProxyType({})
+) -> Loaded:
+    """Read the named files, but for what is known of some; all are checked together."""
+    project = head.project
+    loader = Loader(head)
     for name in names:
-        loader.file(name)
+        if name in known:
+            loader.experiments.append(known[name].placed)
+            loader.problems += known[name].found
+        else:
+            loader.file(name)
     loader.together()
-    for item in loader.experiments:
-        if wrong := list(checks.of_regions(item.value, chosen, place)):
-            problems += page_of(item, page).diagnostics(wrong)
-    if place.kind != LOCAL and pins and loader.experiments:
-        problems += page.diagnostics(checks.of_images(project))
+    problems = list(head.problems)
+    if project.all_targets[head.chosen].kind != LOCAL and head.around.pins and loader.experiments:
+        problems += head.page.diagnostics(checks.of_images(project))
     return Loaded(
-        root,
+        head.root,
         project,
-        chosen,
+        head.chosen,
         tuple(sorted(loader.experiments, key=_order)),
         tuple(sorted(loader.endpoints, key=_order)),
         _sorted({*problems, *ignored, *loader.problems}),
@@ -98,7 +139,7 @@ def _sorted(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
 
 
 def _order(item: Named) -> tuple[str, Source]:
-    return item.value.name, item.source
+    return item.name, item.source
 
 
 def _project(root: Path, target: str | None) -> tuple[Project, Page, list[Diagnostic]]:
@@ -124,13 +165,15 @@ def _project(root: Path, target: str | None) -> tuple[Project, Page, list[Diagno
     return project, page, problems + page.diagnostics(checks.of_project(project, target), cut)
 
 
-class _Loader:
+class Loader:
     """Collects manifests and problems file by file."""
 
-    def __init__(self, around: Surroundings, project: Project, page: Page) -> None:
-        self.around = around
-        self.project = project
-        self.page = page
+    def __init__(self, head: Head) -> None:
+        self.around = head.around
+        self.project = head.project
+        self.page = head.page
+        self.chosen = head.chosen
+        self.place = head.project.all_targets[head.chosen]
         self.experiments: list[Placed[Experiment]] = []
         self.endpoints: list[Placed[Endpoint]] = []
         self.problems: list[Diagnostic] = []
@@ -141,7 +184,11 @@ class _Loader:
         raw, unreadable = manifest_bytes(self.around.root, name)
         if unreadable is not None:
             self.problems.append(unreadable)
-            return
+        else:
+            self.text(name, raw)
+
+    def text(self, name: str, raw: bytes) -> None:
+        """Read what stands in one file."""
         documents, wrong = yaml_text.read(raw, self.scalars)
         self.problems += [of_problem(name, problem) for problem in wrong]
         for index, document in enumerate(documents):
@@ -163,6 +210,7 @@ class _Loader:
             self.experiments.append(page.placed(experiment))
             self.problems += page.diagnostics(rules.findings(experiment), cut)
             self.problems += page.diagnostics(checks.of_experiment(experiment, self.around), cut)
+            self.problems += page.diagnostics(checks.of_regions(experiment, self.chosen, self.place))
 
     def _endpoint(self, page: Page) -> None:
         endpoint, cut = validated(Endpoint, page, page.document.value, self.problems)
@@ -172,10 +220,12 @@ class _Loader:
 
     def together(self) -> None:
         """The rules between manifests."""
-        experiments, endpoints = [item.value for item in self.experiments], [item.value for item in self.endpoints]
+        endpoints = [item.value for item in self.endpoints]
+        experiments = [item.value for item in self.experiments] if endpoints else []
+        joining = [item for item in self.experiments if not item.alone]
         for item, finding in itertools.chain(
             _names(self.experiments, self.endpoints),
-            ((it, finding) for it in self.experiments for finding in checks.of_member(it.value, endpoints)),
+            ((it, finding) for it in joining for finding in checks.of_member(it.value, endpoints)),
             ((it, finding) for it in self.endpoints for finding in checks.of_endpoint(it.value, experiments)),
         ):
             self.problems += page_of(item, self.page).diagnostics([finding])
@@ -186,12 +236,12 @@ def _names(experiments: list[Placed[Experiment]], endpoints: list[Placed[Endpoin
     taken: dict[str, Named] = {}
     every: list[Named] = [*experiments, *endpoints]
     for item in sorted(every, key=lambda item: item.source):
-        first = taken.setdefault(item.value.name, item)
+        first = taken.setdefault(item.name, item)
         if first is not item:
-            message = f"the name `{item.value.name}` is taken by {first.at('name')}"
+            message = f"the name `{item.name}` is taken by {first.at('name')}"
             yield item, Finding(("name",), "duplicate-name", message, "Rename one of the two.")
     claimed: dict[str, Named] = {}
-    for experiment in sorted(experiments, key=lambda item: item.source):
+    for experiment in sorted((item for item in experiments if not item.alone), key=lambda item: item.source):
         for former in experiment.value.moved_from:
             if former == experiment.value.name:
                 continue

@@ -6,7 +6,7 @@ reads it again in the rare case that somebody asks for a place.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -23,15 +23,40 @@ M_co = TypeVar("M_co", bound=Manifest, covariant=True)
 M = TypeVar("M", bound=Manifest)
 
 
+class Recall(Generic[M_co]):
+    """A manifest that was checked before, and is read again only when somebody wants more than its name."""
+
+    __slots__ = ("_known", "_read")
+
+    def __init__(self, read: Callable[[], M_co]) -> None:
+        self._read = read
+        self._known: M_co | None = None
+
+    def value(self) -> M_co:
+        """The manifest."""
+        if self._known is None:
+            self._known = self._read()
+        return self._known
+
+
 @dataclass(frozen=True, slots=True)
 class Placed(Generic[M_co]):
     """A manifest and where it stands. It keeps the text, so that any field can be found again when it is needed."""
 
-    value: M_co
+    held: M_co | Recall[M_co]
     source: Source
     raw: bytes = b""
     index: int = 0
     """Which document of the file."""
+    name: str = ""
+    """The experiment's or endpoint's."""
+    alone: bool = False
+    """No rule between manifests is about it, but that names are unique."""
+
+    @property
+    def value(self) -> M_co:
+        """The manifest itself; one that is only remembered is read again, once."""
+        return self.held.value() if isinstance(self.held, Recall) else self.held
 
     def at(self, *path: str | int, key: bool = False) -> Source:
         """Where the value (or key) at `path` stands; the deepest part of the path that the file has."""
@@ -67,7 +92,8 @@ class Page:
 
     def placed(self, manifest: M) -> Placed[M]:
         """The manifest that this page declares."""
-        return Placed(manifest, Source(self.name, *self.document.spot), self.raw, self.index)
+        name = str(getattr(manifest, "name", ""))
+        return Placed(manifest, Source(self.name, *self.document.spot), self.raw, self.index, name)
 
     def diagnostics(self, findings: Iterable[Finding], cut: frozenset[Steps] = frozenset()) -> list[Diagnostic]:
         """Findings with their places, but for those that only say that something in `cut` is absent."""
