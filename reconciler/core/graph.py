@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from graphlib import CycleError, TopologicalSorter
 
 from reconciler.core.changes import Action, Change
 from reconciler.core.errors import LoraformError
@@ -18,24 +17,32 @@ def ordered(resources: Iterable[Resource]) -> tuple[Resource, ...]:
     Raises LoraformError for a cycle or for a dependency that nobody declares.
     """
     by_address = {resource.address: resource for resource in sorted(resources, key=lambda one: place(one.address))}
-    sorter: TopologicalSorter[Address] = TopologicalSorter()
     for address, resource in by_address.items():
-        needed = resource.depends_on if len(resource.depends_on) < 2 else sorted(resource.depends_on, key=place)
-        for other in needed:
+        for other in resource.depends_on:
             if other not in by_address:
                 raise LoraformError(f"{address} depends on {other}, which nothing declares")
-        sorter.add(address, *needed)
-    try:
-        sorter.prepare()
-    except CycleError as error:
-        path = " -> ".join(str(address) for address in error.args[1])
-        raise LoraformError(f"these depend on each other: {path}") from error
-    order: list[Resource] = []
-    while sorter.is_active():
-        batch = sorted(sorter.get_ready(), key=place)
-        order.extend(by_address[address] for address in batch)
-        sorter.done(*batch)
-    return tuple(order)
+    order: dict[Address, Resource] = {}
+    left = by_address
+    while left:
+        ready = {
+            address: resource for address, resource in left.items() if all(map(order.__contains__, resource.depends_on))
+        }
+        if not ready:
+            raise _cycle(left)
+        order |= ready
+        left = {address: resource for address, resource in left.items() if address not in ready}
+    return tuple(order.values())
+
+
+def _cycle(left: Mapping[Address, Resource]) -> LoraformError:
+    """What is never ready leads, from one to the next that it needs, back to itself."""
+    path: list[Address] = []
+    address = next(iter(left))
+    while address not in path:
+        path.append(address)
+        address = next(needed for needed in left[address].depends_on if needed in left)
+    circle = [*path[path.index(address) :], address]
+    return LoraformError(f"these depend on each other: {' -> '.join(map(str, reversed(circle)))}")
 
 
 def place(address: Address) -> tuple[str, int]:
