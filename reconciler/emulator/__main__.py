@@ -26,6 +26,7 @@ def main() -> int:
     parser.add_argument("--tls-port", type=int, default=0, help="that port; 0 takes a free one")
     parser.add_argument("--replicas-at-most", type=int, default=2, help="servers that run of one deployed model")
     parser.add_argument("--stand-ins", default="{}", help='{"base model": "folder"} as JSON, or a file of it')
+    parser.add_argument("--withhold-container-specs", action="store_true", help="read models do not tell theirs")
     parser.add_argument("--quotas", type=Path, help="JSON file with quotas (default: none)")
     parser.add_argument("--runner", choices=RUNNERS, default="auto", help="what runs images that no program stands for")
     parser.add_argument("--docker-run", default="", help="more words for `docker run`, such as '--gpus all'")
@@ -46,6 +47,7 @@ def main() -> int:
         stand_ins=stand_ins,
         tls_port=chosen.tls_port if chosen.tls else None,
         replicas_at_most=max(1, chosen.replicas_at_most),
+        withhold_containers=chosen.withhold_container_specs,
         quotas=quotas,
         runner=chosen.runner,
         docker_words=tuple(shlex.split(chosen.docker_run)),

@@ -65,6 +65,7 @@ class Options:
     project: str
     jobs_at_once: int
     replicas_at_most: int = 2
+    withhold_containers: bool = False
     tls_port: int | None = None
     stand_ins: Mapping[str, str] = field(default_factory=dict)
     quotas: tuple[Quota, ...] = ()
@@ -111,6 +112,7 @@ def serve(options: Options, say: Callable[[str], None]) -> None:
                 quotas=options.quotas,
                 stand_ins=options.stand_ins,
                 replicas_at_most=options.replicas_at_most,
+                withhold_containers=options.withhold_containers,
                 tls_address=secure.address if secure else "",
                 docker=docker,
                 docker_only=options.runner == "docker",

@@ -84,7 +84,7 @@ def register(world: World, parent: str, model: Message, model_id: str, parent_mo
 
 def get(world: World, request: Message) -> Message:
     """GetModel: by name, `name@version` or `name@alias`; without either, the default version."""
-    return find(world, request.name)
+    return _told(world, find(world, request.name))
 
 
 def find(world: World, name: str) -> Message:
@@ -104,7 +104,7 @@ def list_(world: World, request: Message) -> Message:
 
     def read(row: Row) -> Message | None:
         version = world.store.get(VERSION, f"{row.name}@{row.extra['aliases'].get('default')}")
-        return None if version is None else _shown(world, row, version)
+        return None if version is None else _told(world, _shown(world, row, version))
 
     found, token = page(
         lambda before: world.store.children(KIND, parent, before=before),
@@ -123,7 +123,7 @@ def list_versions(world: World, request: Message) -> Message:
     row = _model(world, canonical(request.name).split("@")[0])
     found, token = page(
         lambda after: (one for one in world.store.born(VERSION, row.name) if one.seq > (after or 0)),
-        lambda version: _shown(world, row, version),
+        lambda version: _told(world, _shown(world, row, version)),
         request,
         fields=_FIELDS,
         orders=_ORDERS,
@@ -160,7 +160,7 @@ def update(world: World, request: Message) -> Message:
             if of_version:
                 stamp(model.version_update_time, world.clock())
             world.store.save(Row(VERSION, version.name, base, model.SerializeToString(), {}))
-    return find(world, f"{base}@{current.version_id}")
+    return _told(world, find(world, f"{base}@{current.version_id}"))
 
 
 def merge_aliases(world: World, request: Message) -> Message:
@@ -182,7 +182,7 @@ def merge_aliases(world: World, request: Message) -> Message:
         elif aliases.get(bare) == number:
             del aliases[bare]
     world.store.save(Row(KIND, base, row.parent, b"", {**row.extra, "aliases": aliases}))
-    return find(world, f"{base}@{number}")
+    return _told(world, find(world, f"{base}@{number}"))
 
 
 def delete(world: World, request: Message) -> Message:
@@ -245,6 +245,13 @@ def _model(world: World, name: str) -> Row:
     if row is None:
         raise not_found(f"The Model {name}")
     return row
+
+
+def _told(world: World, model: Message) -> Message:
+    """A model as it leaves the server."""
+    if world.settings.withhold_containers:
+        model.ClearField("container_spec")
+    return model
 
 
 def _shown(world: World, row: Row, version: Row) -> Message:

@@ -23,6 +23,7 @@ class Settings:
     however many are asked for. `tls_address` is the `localhost:PORT` of dedicated endpoints, empty without a TLS port.
     `grace_s` is the time between asking a program to end
     and ending it. `mark` is in the environment of everything that is started, so that leftovers can be recognised.
+    `withhold_containers`: no model that is read tells its container spec, which the types call input only.
     `stand_ins` says which model on this machine is tuned in place of a base model that only the cloud has. `docker` is
     the command that runs the images that no program stands for, empty where there is none; with `docker_only` their own
     commands are not run outside of a container either. `docker_words` are given to every `docker run`.
@@ -36,6 +37,7 @@ class Settings:
     jobs_at_once: int = 1
     grace_s: float = 10.0
     replicas_at_most: int = 2
+    withhold_containers: bool = False
     tls_address: str = ""
     quotas: tuple[Quota, ...] = ()
     stand_ins: Mapping[str, str] = field(default_factory=dict)

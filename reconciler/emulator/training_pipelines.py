@@ -95,12 +95,13 @@ def list_(world: World, request: Message) -> Message:
     """ListTrainingPipelines, newest first; with a read mask only its fields."""
     parent = canonical(request.parent)
     found, token = page(
-        lambda before: world.store.children(KIND, parent, before=before), read, request, fields=_FIELDS, view=_view
+        lambda before: world.store.children(KIND, parent, before=before),
+        read,
+        request,
+        fields=_FIELDS,
+        view=_view,
+        shown="TrainingPipeline",
     )
-    if request.read_mask.paths and list(request.read_mask.paths) != ["*"]:
-        full, found = found, [message_class("TrainingPipeline")() for _ in found]
-        for whole, part in zip(full, found, strict=True):
-            request.read_mask.MergeMessage(whole, part)
     return new("ListTrainingPipelinesResponse", training_pipelines=found, next_page_token=token)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reconciler.emulator.answer import METHODS
-from reconciler.emulator.wire.routes import load_routes
+from reconciler.emulator.wire.routes import load_routes, other_routes
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = ROOT / "docs/conformance.md"
@@ -52,7 +52,8 @@ class Caller:
 
 def served() -> dict[str, bool]:
     """Each method of `SERVICES`, by name, and whether it is served."""
-    known = sorted({*load_routes().methods, *METHODS})
+    others = (method for routes in other_routes() for method in routes.methods)
+    known = sorted({*load_routes().methods, *others, *METHODS})
     return {method: method in METHODS for method in known if method.split(".")[0] in SERVICES}
 
 

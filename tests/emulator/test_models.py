@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,6 +9,7 @@ from google.api_core import exceptions
 from google.cloud import aiplatform_v1 as v1
 
 from tests.emulator.clients import Cloud
+from tests.emulator_fixture import running_emulator
 
 
 def test_the_first_version_is_the_default_and_keeps_its_aliases(cloud: Cloud) -> None:
@@ -165,3 +168,19 @@ def test_a_version_is_asked_for_with_an_escaped_at_sign(cloud: Cloud) -> None:
 
     with urllib.request.urlopen(f"{cloud.url}/v1/{model.name}%401", timeout=10) as answer:
         assert b'"versionId": "1"' in answer.read()
+
+
+def test_container_specs_can_be_withheld_and_serve_all_the_same(
+    tmp_path: Path, programs: Mapping[str, Sequence[str] | str]
+) -> None:
+    with running_emulator(tmp_path, programs, "--withhold-container-specs") as url:
+        cloud = Cloud(url, "projects/p/locations/us-central1")
+        model, endpoint = cloud.model(), cloud.endpoint()
+        cloud.deploy(endpoint, model, {"0": 100}).result()
+        changed = cloud.models.merge_version_aliases(name=f"{model.name}@1", version_aliases=["new"])
+        copied = cloud.models.copy_model(request={"parent": cloud.parent, "source_model": model.name}).result()
+        cloud.deploy(endpoint, cloud.models.get_model(name=copied.model)).result()
+        listed = [*cloud.models.list_models(parent=cloud.parent), *cloud.models.list_model_versions(name=model.name)]
+
+        assert [one.container_spec.image_uri for one in (model, changed, *listed)] == [""] * 5
+        assert cloud.predict(endpoint, ["x"]).predictions[0]["instances"] == ["x"]

@@ -29,6 +29,7 @@ def test_a_method_that_is_not_implemented_names_itself(cloud: Cloud) -> None:
     [
         ("/v1/{}/metadataStores/default/contexts", "MetadataService.ListContexts"),
         ("/v1beta1/{}/cachedContents", "GenAiCacheService.ListCachedContents"),
+        ("/v1beta1/publishers/meta/models", "ModelGardenService.ListPublisherModels"),
         ("/ui/{}/batchPredictionJobs", "JobService.ListBatchPredictionJobs"),
     ],
 )

@@ -120,11 +120,11 @@ def _find(node: _Node, segments: list[str], at: int, end: tuple[str, str]) -> Bi
 
 @cache
 def other_routes() -> tuple[Routes, ...]:
-    """The bindings of every other service of Vertex AI, of both versions: read once somebody asks for one of them."""
+    """What else Vertex AI has: its other services, and what only v1beta1 has. Read once somebody asks for it."""
     found = []
-    for package in ("google.cloud.aiplatform_v1", "google.cloud.aiplatform_v1beta1"):
+    for package, known in (("google.cloud.aiplatform_v1", SERVICES), ("google.cloud.aiplatform_v1beta1", ())):
         names = sorted(one.parent.parent.name for one in _services(package).glob("*/transports/rest_base.py"))
-        found.append(load_routes(package, [name for name in names if name not in SERVICES]))
+        found.append(load_routes(package, [name for name in names if name not in known]))
     return tuple(found)
 
 
