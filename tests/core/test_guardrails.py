@@ -119,6 +119,34 @@ def test_one_named_experiment_may_try_an_image_and_what_does_not_serve_counts_fo
     assert len([change for change in idle.now if change.address.role is Role.ENDPOINT]) == 5
 
 
+def test_exactly_a_fifth_of_the_deployments_may_be_rolled() -> None:
+    names = [f"bot-{n}" for n in range(5)]
+    desired = (*in_image("new", names[:1]), *in_image("old", names[1:]))
+
+    made = plan(desired, serving(names))
+
+    assert the(made, Role.MODEL, "bot-0").action is Action.CREATE
+
+
+def test_another_image_for_what_was_registered_and_never_served_rolls_nothing() -> None:
+    names = [f"bot-{n}" for n in range(5)]
+    registered = tuple(one for one in serving(names).live if one.address.role is not Role.DEPLOYMENT)
+
+    made = plan(in_image("new", names), snapshot(*registered, records=(record(training()),)))
+
+    assert {the(made, Role.MODEL, name).action for name in names} == {Action.CREATE}
+
+
+def test_another_image_of_the_trainer_rolls_nothing() -> None:
+    seen = serving(["bot"])
+    old = live(training(), declared={"images.train": "old"})
+    new = training(version=2, fields={"images.train": Declared("new", "retrain")})
+
+    made = plan((new, *in_image("old", ["bot"])[1:]), replace(seen, live=(*seen.live[1:], old), records={}))
+
+    assert the(made, Role.TRAINING).action is Action.CREATE
+
+
 def test_another_engine_is_no_other_image() -> None:
     wanted = (training(), model(version=2, fields={"serving.engine": Declared(1, "version")}), *fleet_end())
     seen = converged()
