@@ -13,7 +13,7 @@ from reconciler.core.report import Outcome
 from tests.soak import repository
 from tests.soak.cloud import open_cloud
 from tests.soak.history import HOME, History, unsettled
-from tests.soak.laws import Broken, done_keys
+from tests.soak.laws import EXPERIMENT, FLEET, SUSPENDED, Broken, done_keys
 from tests.soak.steps import Step
 
 PASSES = 40
@@ -51,8 +51,10 @@ def run(steps: Iterable[Step]) -> Told:
 def converge(history: History) -> None:
     """What was suspended is resumed, every attempt is raised, and nothing goes wrong any more."""
     history.say("-- from now on all goes well")
-    for name, _ in history.commits[-1]:
-        history.let_run([history.by_hand(Random(0), "resume", name)], Random(0), calm=True)
+    for endpoint in history.cloud.endpoints():
+        if endpoint.labels[FLEET] == HOME and endpoint.labels[SUSPENDED]:
+            resumed = history.by_hand(Random(0), "resume", endpoint.labels[EXPERIMENT])
+            history.let_run([resumed], Random(0), calm=True)
     history.commits.append(repository.all_raised(history.commits[-1]))
     last = quiet(history, PASSES)
     if last is None or not last.settled:
