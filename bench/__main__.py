@@ -6,9 +6,17 @@ import json
 import platform
 import sys
 
-from bench import cli, core, emulator, manifests, plan, scale
+from bench import apply, cli, core, emulator, manifests, plan, scale
 
-ROOMS = {"cli": cli, "core": core, "manifests": manifests, "emulator": emulator, "plan": plan, "scale": scale}
+ROOMS = {
+    "apply": apply,
+    "cli": cli,
+    "core": core,
+    "manifests": manifests,
+    "emulator": emulator,
+    "plan": plan,
+    "scale": scale,
+}
 
 
 def main(names: list[str]) -> None:
