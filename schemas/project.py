@@ -33,7 +33,7 @@ class Images(Block):
     serve: str = Field("loraform/serve", min_length=1)
 
 
-Price = Annotated[float, Field(ge=0, strict=False)]
+Price = Annotated[float, Field(ge=0)]
 
 
 class Policy(Block):

@@ -87,8 +87,9 @@ def _adopt(
     names = sorted({item.adopted_from for item in former})
     reason = _why(live, fields) if fields else Reason.ADOPTED
     named = tuple(FieldChange(NAME, name, wanted.address.experiment, "label") for name in names)
+    others = f"; {live.in_use}, and keeps its traffic" if live.in_use else ""
     return replace(
-        _change(wanted, Action.UPDATE, reason, f"adopted from {', '.join(names)}", before=live),
+        _change(wanted, Action.UPDATE, reason, f"adopted from {', '.join(names)}{others}", before=live),
         fields=(*named, *fields),
         along=tuple(item for item in former if item is not live),
         stamps=stamps_of(wanted, live, world.now),

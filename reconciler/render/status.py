@@ -110,7 +110,8 @@ def _model(change: Change | None, live: Sequence[LiveResource]) -> str:
 
 
 def _traffic(item: LiveResource) -> str:
-    share = item.spec.get("traffic")
+    # Beside models of others the share of ours is not what it gets of all requests.
+    share = item.outputs.get("share") if item.outputs.get("foreign") else item.spec.get("traffic")
     return f"{words.value(share)} %" if share is not None and item.phase is Phase.READY else "-"
 
 

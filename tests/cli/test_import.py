@@ -133,6 +133,9 @@ def test_an_endpoint_with_a_model_of_others_becomes_the_address_and_loses_nothin
     text = (repository / "experiments/bot.yaml").read_text()
     (repository / "experiments/bot.yaml").write_text(re.sub(r"adopt:\n  .*\n", "", text))
     calm = [run(["plan"]), run(["drift"]), run(["predict", "bot", "hello"])]
+    capsys.readouterr()
+    run(["status"])
+    status = capsys.readouterr().out
 
     assert imported == 0, said
     assert changed == Counter()
@@ -156,6 +159,7 @@ def test_an_endpoint_with_a_model_of_others_becomes_the_address_and_loses_nothin
     (theirs,) = [item.id for item in live.deployed_models if item.display_name == "by hand"]
     assert dict(live.traffic_split)[theirs] == 100
     assert calm == [0, 0, 0]
+    assert re.search(r"bot +trained +version 1 +ready \w{6} +0 % +\d+ +in sync", status)
 
 
 def test_a_model_of_others_gets_the_next_version(made: Made, repository: Path, capsys: Captured) -> None:

@@ -19,6 +19,14 @@ def test_an_adopted_endpoint_is_labelled_and_nothing_is_created_in_its_place() -
     assert all(one.address.role is not Role.ENDPOINT for one in made.follow)
 
 
+def test_what_others_have_on_an_adopted_endpoint_is_told() -> None:
+    theirs = live(endpoint(), adopted_from="77", in_use="1 deployed model on it is not Loraform's")
+
+    change = the(plan(fleet(), snapshot(theirs)), Role.ENDPOINT)
+
+    assert change.detail == "adopted from 77; 1 deployed model on it is not Loraform's, and keeps its traffic"
+
+
 def test_the_version_of_an_adopted_model_comes_after_what_others_made() -> None:
     theirs = live(model(), name="projects/1/models/88", stamp="", history=True, outputs={"name": "models/88"})
     seen = converged()
