@@ -153,5 +153,6 @@ def _wanted(experiment: Experiment, at: AtRevision) -> tuple[tuple[Resource, ...
 
 
 def _same(name: str, held: Sequence[Experiment]) -> Experiment | None:
-    """The experiment of that name; else the only one in the file: it was renamed without a word."""
-    return next((item for item in held if item.name == name), held[0] if len(held) == 1 else None)
+    """The experiment of that name, or that had it once; else the only one in the file, renamed without a word."""
+    named = [item for item in held if item.name == name] or [item for item in held if name in item.moved_from]
+    return named[0] if named else held[0] if len(held) == 1 else None

@@ -165,3 +165,26 @@ def test_names_that_clash_are_errors(
 
     assert code == 1
     assert words in capsys.readouterr().out
+
+
+def test_history_follows_a_name_in_a_file_of_several_manifests_while_moved_from_stays(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    monkeypatch.chdir(repository)
+    beside = write_experiment(repository, "beside", adapter={"r": 2})
+    path = write_experiment(repository, "bot")
+    both = f"{path.read_text()}---\n{beside.read_text()}"
+    beside.unlink()
+    path.write_text(both)
+    commit(repository, "Begin")
+    path.write_text(both.replace("name: bot", "name: helper\nmoved_from: bot", 1))
+    commit(repository, "Call it helper")
+    path.write_text(both.replace("name: bot", "name: helper\nmoved_from: bot\ndescription: more", 1))
+    commit(repository, "Say more")
+
+    code = run(["history", "helper", "--offline"])
+
+    said = capsys.readouterr().out
+    assert code == 0
+    assert "cannot be read" not in said
+    assert re.search(r"Call it helper(.|\n)*renamed|renamed(.|\n)*Call it helper", said), said
