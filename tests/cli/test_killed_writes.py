@@ -117,6 +117,26 @@ def test_killed_anywhere_in_a_plan_its_caches_do_no_harm(pinnable: Path) -> None
         assert files_in(pinnable) == wanted
 
 
+@pytest.mark.heavy
+def test_killed_anywhere_the_memory_of_parsed_manifests_does_no_harm(repository: Path) -> None:
+    for number in range(220):  # so many are worth remembering
+        write_experiment(repository, f"bot-{number}", training={"seed": number + 1})
+    wanted = files_in(repository)
+    sheets = repository / ".loraform/sheets"
+
+    for die, at in [
+        *((dies_before, nth) for nth in (1, 2, 4, 5, 6, 7, 20)),
+        *((dies_at_byte, size) for size in (1, 99)),
+    ]:
+        for shard in sheets.glob("*.bin"):
+            shard.unlink()
+        died = die(at, repository, "validate")
+        assert died
+        assert not dies_before(0, repository, "validate")
+        assert list(sheets.glob("*.bin"))
+        assert files_in(repository) == wanted
+
+
 def _plan(die: object, at: int, root: Path) -> bool:
     assert callable(die)
     try:
