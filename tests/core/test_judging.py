@@ -211,6 +211,7 @@ def test_too_few_rows_for_a_margin_are_a_warning_where_the_gate_stands() -> None
     assert (warning.rule, str(warning.severity)) == ("gate-rows", "warning")
     assert "rows are needed to show it" in warning.message
     assert warning.remedy == "Widen the margin, or evaluate on more rows."
+    assert warning.source == the(made, Role.DEPLOYMENT).after.source
     kept = keeping(replace(seen, scores=known), new_verdict(made))
     assert not plan(desired(SURE), kept).diagnostics
 

@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from reconciler.core.changes import Action, Reason
+from reconciler.core.changes import Action, FieldChange, Reason
 from reconciler.core.guardrails import Limits
 from reconciler.core.resources import Phase, Resource, Role, Rollout
+from reconciler.core.rollout import STEPPED
+from reconciler.core.verdict import GATE, label_of
 from tests.core.builders import (
     HOUR,
     NOW,
@@ -16,6 +18,7 @@ from tests.core.builders import (
     deployment,
     endpoint,
     fleet,
+    gate,
     live,
     model,
     plan,
@@ -127,3 +130,59 @@ def test_what_is_updated_or_goes_takes_no_machines() -> None:
     made = plan(wanted, replace(seen, live=(*seen.live, leaving)), limits=Limits(new_accelerators=0))
 
     assert {change.action for change in made.now} == {Action.UPDATE, Action.DELETE}
+
+
+def test_what_is_deleted_or_cancelled_is_named_with_its_kind_and_needs_no_further_word() -> None:
+    seen = snapshot(live(endpoint("gone")), live(training("left", 3), Phase.RUNNING))
+
+    made = plan((training(),), seen)
+
+    said = [(change.kind, change.action, change.detail) for change in made.changes if change.after is None]
+    assert said == [("endpoint", Action.DELETE, ""), ("custom_job", Action.CANCEL, "")]
+
+
+def test_an_experiment_of_two_former_names_is_adopted_from_both() -> None:
+    wanted = model("new")
+    versions = [live(model("new", version), adopted_from=name) for version, name in ((1, "ant"), (2, "bee"))]
+
+    change = the(
+        plan((training("new"), wanted), snapshot(*versions, records=(record(training("new")),))), Role.MODEL, "new"
+    )
+
+    assert (change.action, change.detail) == (Action.UPDATE, "adopted from ant, bee")
+
+
+def test_a_step_that_comes_with_an_adoption_keeps_its_time() -> None:
+    new = live(deployment(), adopted_from="ant", spec={"max_replica_count": 1, "traffic": 0})
+    seen = snapshot(new, live(model()), live(endpoint()), records=(record(training()),))
+
+    change = the(plan(fleet(), seen), Role.DEPLOYMENT)
+
+    assert (change.action, change.stamps) == (Action.UPDATE, {STEPPED: str(int(NOW))})
+
+
+@pytest.mark.parametrize(("bound", "verdict"), [("eval_loss <= 1.2", "passed"), ("eval_loss <= 0.5", "failed")])
+@pytest.mark.parametrize(("label", "before"), [("failed-0a1b-2c", "failed"), ("", None)])
+def test_another_gate_gives_a_registered_model_another_verdict(
+    bound: str, verdict: str, label: str, before: str | None
+) -> None:
+    asked = gate(bound)
+    registered = live(model(), outputs={"gate": label})
+    desired = (training(), model(), endpoint(), deployment(gate=asked))
+
+    change = the(plan(desired, snapshot(registered, live(endpoint()), records=(record(training()),))), Role.MODEL)
+
+    assert (change.action, change.reason) == (Action.UPDATE, Reason.JUDGED)
+    assert change.fields == (FieldChange("gate", before, verdict, "label"),)
+    assert change.stamps == {GATE: label_of(asked.text, passed=verdict == "passed")}
+
+
+def test_several_older_ones_without_strangers_make_room_together() -> None:
+    new = deployment(version=3, rollout=Rollout(recreate=True))
+    older = [live(deployment(version=version)) for version in (1, 2)]
+    desired = (training(version=3), model(version=3), endpoint(), new)
+    seen = snapshot(*older, live(model(version=3)), live(endpoint()), records=(record(training(version=3)),))
+
+    gone = [change.before for change in plan(desired, seen).now]
+
+    assert sorted(item.name for item in gone if item) == sorted(item.name for item in older)
