@@ -16,6 +16,7 @@ from reconciler.backends.registry import KINDS
 from reconciler.cloud import claims, served, verdicts
 from reconciler.cloud.create import Step, create
 from reconciler.cloud.errors import LostAnswer
+from reconciler.cloud.last_look import is_still_its
 from reconciler.cloud.lease import Lease
 from reconciler.cloud.retry import over_quota
 from reconciler.cloud.side_by_side import side_by_side
@@ -178,6 +179,8 @@ def _perform(this: _Pass, change: Change) -> Step:
             claims.let_go(site.storage, site.target, change.before, this.by, now=site.clock.now())
         return Step(Outcome.DONE, started=_call_all(this, kind.cancel(change, scene)))
     if change.before:
+        if not is_still_its(site, change):
+            return Step(Outcome.WAITING, "another experiment has its endpoint by now: the next pass looks again")
         claims.drop(site.storage, site.target, change.before.stamp)
         if change.address.role is Role.DEPLOYMENT:
             served.note(site, change.before.stamp, 0, site.clock.now())

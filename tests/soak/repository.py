@@ -43,7 +43,9 @@ def edited(tree: Tree, random: Random) -> tuple[Tree, str]:
     files = dict(tree)
     edit = random.choice(EDITS) if files else "add"
     name = random.choice(sorted(files)) if files else ""
-    free = sorted(set(NAMES) - set(files))
+    # A former name is left alone: `moved_from` must stay until no listing shows it any more (docs/planning.md).
+    formers = {former for text in files.values() for former in json.loads(text).get("moved_from", [])}
+    free = sorted(set(NAMES) - set(files) - formers)
     old: dict[str, Any] = json.loads(files[name]) if name else {}
     served = "serving" in old
     match edit:
@@ -60,7 +62,7 @@ def edited(tree: Tree, random: Random) -> tuple[Tree, str]:
         case "move" if free:
             del files[name]
             former, name = name, random.choice(free)
-            new = {**old, "name": name, "moved_from": [former]}
+            new = {**old, "name": name, "moved_from": [former, *old.get("moved_from", [])]}
         case "copy" if free:
             name = random.choice(free)
             new = {**old, "name": name}

@@ -10,15 +10,17 @@ import pytest
 
 from reconciler.cloud.claims import CLOUD_TTL
 from reconciler.cloud.errors import from_answer
-from reconciler.core.changes import Reason
+from reconciler.core.changes import Action, Reason
 from tests.factories_manifest import document
 from tests.soak.actors import Actor, Request, Stage
 from tests.soak.cloud import Cloud, open_cloud
+from tests.soak.convergence import quiet
 from tests.soak.history import History
 from tests.soak.repository import Tree, tree_of
 
 STALE = 590.0
 ONE: Tree = tree_of(document("ape", serving=None))
+SERVES: Tree = tree_of(document("ape"))
 NONE: Tree = ()
 
 
@@ -73,6 +75,21 @@ def test_equal_experiments_do_not_deploy_by_turns_what_cannot_serve(history: His
     operations = [row.body for row in history.cloud.world.store.every("operation")]
     deploys = [body for body in operations if b".DeployModelOperationMetadata" in body and b"/lf-acme-" in body]
     assert len(deploys) == 2
+
+
+def test_an_endpoint_that_was_renamed_is_not_taken_down_by_a_listing_that_shows_its_former_name(
+    history: History,
+) -> None:
+    history.commits.append(SERVES)
+    quiet(history, 20)
+    play(history, tree_of(document("cow", moved_from=["ape"])))
+
+    seen = play(history, tree_of(document("cow")), stale=STALE)
+
+    report = seen.result.report
+    assert [str(one.outcome) for one in report.results if one.change.action is Action.DELETE] == ["waiting"]
+    (ours,) = [one for one in history.cloud.endpoints() if one.name.endswith("/lf-acme-ape")]
+    assert (ours.labels["loraform-experiment"], len(ours.deployed_models)) == ("cow", 1)
 
 
 def play(history: History, tree: Tree, faults: dict[str, Exception] | None = None, stale: float = 0.0) -> Actor:
