@@ -168,7 +168,8 @@ def _project(root: Path, target: str | None) -> tuple[Project, Page, list[Diagno
 class Loader:
     """Collects manifests and problems file by file."""
 
-    def __init__(self, head: Head) -> None:
+    def __init__(self, head: Head, scalars: dict[str, Plain] | None = None) -> None:
+        """`scalars` remembers plain scalars, for whoever reads file by file."""
         self.around = head.around
         self.project = head.project
         self.page = head.page
@@ -177,7 +178,7 @@ class Loader:
         self.experiments: list[Placed[Experiment]] = []
         self.endpoints: list[Placed[Endpoint]] = []
         self.problems: list[Diagnostic] = []
-        self.scalars: dict[str, Plain] = {}
+        self.scalars = {} if scalars is None else scalars
 
     def file(self, name: str) -> None:
         """Read one file with all its documents."""

@@ -20,6 +20,7 @@ from reconciler.repo.desired import desired
 from reconciler.repo.files import Files
 from reconciler.repo.inputs import Named, facts_of, named
 from reconciler.repo.manifests import Head, Loader, head_of
+from reconciler.repo.yaml_nodes import Plain
 from schemas.experiment import Experiment
 
 What = Literal["fields", "body"]
@@ -86,6 +87,7 @@ class Reader:
     files: Files
     facts: dict[Named, str] = field(default_factory=dict)
     """What is known of all that manifests name."""
+    scalars: dict[str, Plain] = field(default_factory=dict)
 
     @classmethod
     def at(cls, root: Path, name: str | None, target: Target, memory: Path | None, largest: int) -> Reader:
@@ -132,7 +134,7 @@ class Reader:
         return loader, *desired(found, self.head.project, self.target, self.files)
 
     def _loaded(self, path: str, raw: bytes) -> Loader:
-        loader = Loader(self.head)
+        loader = Loader(self.head, self.scalars)
         loader.text(path, raw)
         return loader
 
