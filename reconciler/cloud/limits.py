@@ -71,28 +71,34 @@ class TokenBucket:
 
 
 class Quotas:
-    """The request quotas of one project and region, shared by all threads of this process."""
+    """The request quotas of one project, each region's of its own, shared by all threads of this process."""
 
     def __init__(
         self, clock: Clock, management: int = MANAGEMENT_PER_MINUTE, submissions: int = SUBMISSIONS_PER_MINUTE
     ) -> None:
-        self._management = TokenBucket(management, clock)
-        self._submissions = TokenBucket(submissions, clock)
+        self._clock = clock
+        self._limits = {False: management, True: submissions}
+        self._buckets: dict[tuple[str, bool], TokenBucket] = {}
+        self._lock = threading.Lock()
 
-    def take(self, method: str, may_go_on: Callable[[], None] | None = None) -> float:
-        """Wait until a call of `method` (Google's name) is within the quotas; the seconds waited.
+    def take(self, method: str, may_go_on: Callable[[], None] | None = None, region: str = "") -> float:
+        """Wait until a call of `method` (Google's name) is within the quotas of `region`; the seconds waited.
 
         `may_go_on` is asked while waiting, and ends the wait by raising.
         """
-        return self._bucket(method).take(may_go_on)
+        return self._bucket(method, region).take(may_go_on)
 
-    def exhausted(self, method: str) -> None:
+    def exhausted(self, method: str, region: str = "") -> None:
         """The server answered 429 to `method`: others spend the same quota, or it is lower than was thought.
 
         From now on the published quota is kept to, also where none was expected, after a pause for all threads.
         """
         limit = SUBMISSIONS_PER_MINUTE if method in SUBMISSIONS else MANAGEMENT_PER_MINUTE
-        self._bucket(method).exhausted(limit)
+        self._bucket(method, region).exhausted(limit)
 
-    def _bucket(self, method: str) -> TokenBucket:
-        return self._submissions if method in SUBMISSIONS else self._management
+    def _bucket(self, method: str, region: str) -> TokenBucket:
+        submits = method in SUBMISSIONS
+        with self._lock:
+            if (region, submits) not in self._buckets:
+                self._buckets[region, submits] = TokenBucket(self._limits[submits], self._clock)
+            return self._buckets[region, submits]

@@ -85,7 +85,11 @@ class Vertex:
         send = getattr(self._client(call.service, self._home(call)), snake(call.method))
         try:
             answer = self._send(
-                call.method, lambda: send(message, retry=None, timeout=TIMEOUT), _doing(call), may_go_on=may_go_on
+                call.method,
+                lambda: send(message, retry=None, timeout=TIMEOUT),
+                _doing(call),
+                region=self._region(call),
+                may_go_on=may_go_on,
             )
             return _plain(answer)
         except CloudError as error:
@@ -102,7 +106,8 @@ class Vertex:
             return
         token, field = "", camel(items)
         while True:
-            page = self._send(method, partial(rest.vertex_page, method, request, token, TIMEOUT), _doing(call))
+            fetch = partial(rest.vertex_page, method, request, token, TIMEOUT)
+            page = self._send(method, fetch, _doing(call), region=self._region(call))
             for item in page.get(field, ()):
                 yield with_proto_names(item)
             token = page.get("nextPageToken", "")
@@ -114,7 +119,10 @@ class Vertex:
         message = self._request(call)
         while True:
             page = self._send(
-                call.method, lambda: next(iter(send(message, retry=None, timeout=TIMEOUT).pages)), _doing(call)
+                call.method,
+                lambda: next(iter(send(message, retry=None, timeout=TIMEOUT).pages)),
+                _doing(call),
+                region=self._region(call),
             )
             for item in getattr(page, items):
                 yield _plain(item)
@@ -220,13 +228,14 @@ class Vertex:
         act: Callable[[], Any],
         doing: str,
         *,
+        region: str = "",
         repeatable: bool | None = None,
         may_go_on: Callable[[], None] | None = None,
     ) -> Any:
         queues = method not in PREDICTIONS
 
         def attempt() -> Any:
-            self._quotas.take(method, may_go_on)
+            self._quotas.take(method, may_go_on, region)
             if may_go_on:
                 may_go_on()
             try:
@@ -234,7 +243,7 @@ class Vertex:
             except Exception as error:
                 problem = translate(error, doing)
                 if queues and over_quota(problem):
-                    self._quotas.exhausted(method)
+                    self._quotas.exhausted(method, region)
                 raise problem from error
 
         return with_patience(
@@ -257,10 +266,13 @@ class Vertex:
 
     def _home(self, call: Call) -> str:
         """The address that answers for the region of a call; "" for the target's own, and for the embedded service."""
+        region = self._region(call)
+        return "" if self.target.api_endpoint or not region else f"{region}-aiplatform.googleapis.com"
+
+    def _region(self, call: Call) -> str:
+        """The region of a call; "" for the target's own."""
         region = next((found for key in ("name", "parent") if (found := region_of(str(call.request.get(key, ""))))), "")
-        if self.target.api_endpoint or region in ("", self.target.region):
-            return ""
-        return f"{region}-aiplatform.googleapis.com"
+        return "" if region == self.target.region else region
 
     def _google_client(self, service: str, address: str) -> Any:
         from google.auth.credentials import AnonymousCredentials

@@ -121,3 +121,16 @@ def test_a_wait_for_a_quota_ends_when_nothing_may_be_sent_any_more() -> None:
         quotas.take("CreateCustomJob", may_go_on)
 
     assert hand.at == pytest.approx(begun + 2.0)
+
+
+def test_every_region_has_quotas_of_its_own() -> None:
+    hand = Hand()
+    quotas = Quotas(hand.clock)
+    for _ in range(60):
+        quotas.take("CreateCustomJob")
+
+    quotas.exhausted("CreateCustomJob", "us-east1")
+
+    assert quotas.take("CreateCustomJob", region="us-west1") == 0.0
+    assert quotas.take("CreateCustomJob") == pytest.approx(1.0)
+    assert quotas.take("CreateCustomJob", region="us-east1") > REFUSED_PAUSE - 1.5
