@@ -8,12 +8,13 @@ import pytest
 
 from reconciler.core.changes import Action, FieldChange, Reason
 from reconciler.core.guardrails import Limits
-from reconciler.core.resources import Phase, Resource, Role, Rollout
+from reconciler.core.resources import Cause, Failure, Phase, Resource, Role, Rollout
 from reconciler.core.rollout import STEPPED
 from reconciler.core.verdict import GATE, label_of
 from tests.core.builders import (
     HOUR,
     NOW,
+    at,
     converged,
     deployment,
     endpoint,
@@ -186,3 +187,36 @@ def test_several_older_ones_without_strangers_make_room_together() -> None:
     gone = [change.before for change in plan(desired, seen).now]
 
     assert sorted(item.name for item in gone if item) == sorted(item.name for item in older)
+
+
+def test_an_endpoint_that_leaves_waits_for_what_is_on_it_and_says_so() -> None:
+    made = plan((training("other"),), snapshot(live(endpoint()), live(deployment())))
+
+    (change,) = [one for one in made.changes if one.address.role is Role.ENDPOINT]
+
+    assert (change.action, change.reason, change.detail) == (
+        Action.WAIT,
+        Reason.PREREQUISITE,
+        "until its deployments are gone",
+    )
+    assert change.waits_on == (at(Role.DEPLOYMENT),)
+
+
+def test_tries_of_an_earlier_attempt_do_not_use_up_those_of_this_one() -> None:
+    stockout = Failure(Cause.STOCKOUT, "no machines")
+    jobs = [
+        live(
+            training(),
+            Phase.FAILED,
+            name=f"job-{number}",
+            failure=stockout,
+            attempt_key="second" if number == 9 else "first",
+            created=NOW - HOUR * (10 - number),
+            since=NOW - HOUR * (10 - number),
+        )
+        for number in range(10)
+    ]
+
+    change = the(plan((training(attempt_key="second"),), snapshot(*jobs)), Role.TRAINING)
+
+    assert (change.action, change.reason) == (Action.CREATE, Reason.RETRY)
