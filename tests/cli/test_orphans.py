@@ -49,6 +49,7 @@ def prod(repository: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch
             "apiVersion: loraform/v1\nkind: Project\nfleet: acme\ndefault_target: prod\n"
             f"images: {{train: train@{DIGEST}, serve: serve@{DIGEST}}}\n"
             "prices: {europe-west4: {n1-standard-8: 0.5, NVIDIA_TESLA_T4: 0.25}}\n"
+            "policy: {max_deletes: 0, max_delete_percent: 0}\n"
             "targets:\n"
             "  prod: {project: acme-ml, region: europe-west4, bucket: acme-rows, "
             f"api_endpoint: '{emulator_card(folder)['url']}'}}\n"
@@ -75,17 +76,17 @@ def test_orphans_have_a_price_a_day_and_gc_takes_an_expected_plan(
 ) -> None:
     write_experiment(repository, "bot", serving={"machine": MACHINE, "min_replica_count": 2, "max_replica_count": 3})
     commit(repository, "three")
-    assert run(["apply", "bot"]) == 0  # moves the accepted commit; a selection removes nothing
+    assert run(["apply"]) == 3  # it is accepted, and the deletion is held by the policy
     capsys.readouterr()
 
     listed, text = run(["orphans"]), capsys.readouterr().out
     run(["orphans", "--format", "json"])
     rows = json.loads(capsys.readouterr().out)
-    planned, note = run(["gc"]), capsys.readouterr().err
+    planned, note = run(["gc", "--allow-delete", "gone"]), capsys.readouterr().err
     found = re.search(r"--expect ([0-9a-f]{12})", note)
     assert found, note
-    stale, refused = run(["gc", "--yes", "--expect", "0123"]), capsys.readouterr().err
-    done = run(["gc", "--yes", "--expect", found[1]])
+    stale, refused = run(["gc", "--yes", "--allow-delete", "gone", "--expect", "0123"]), capsys.readouterr().err
+    done = run(["gc", "--yes", "--allow-delete", "gone", "--expect", found[1]])
 
     assert listed == 2
     assert re.search(r"gone +endpoint +ready +costs nothing +not in git", text)
