@@ -80,16 +80,11 @@ def _row(text: Text, left: str, right: str, style: str) -> None:
 
 
 def _blocks(plan: Plan) -> list[tuple[str, list[Change], list[Change]]]:
-    names = {change.address.experiment for change in (*plan.changes, *plan.follow)}
-    blocks = [
-        (
-            name,
-            [change for change in plan.changes if change.address.experiment == name],
-            [change for change in plan.follow if change.address.experiment == name],
-        )
-        for name in names
-    ]
-    shown = [(_rank(now, later), name, now, later) for name, now, later in blocks if later or _moves(now)]
+    blocks: dict[str, tuple[list[Change], list[Change]]] = {}
+    for at, changes in enumerate((plan.changes, plan.follow)):
+        for change in changes:
+            blocks.setdefault(change.address.experiment, ([], []))[at].append(change)
+    shown = [(_rank(now, later), name, now, later) for name, (now, later) in blocks.items() if later or _moves(now)]
     return [(name, now, later) for _, name, now, later in sorted(shown, key=lambda block: block[:2])]
 
 
