@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 
 from reconciler.core.changes import Action, Change
@@ -17,6 +17,8 @@ HORIZON = 64
 """More passes than any experiment needs; the forecast stops there whatever happens."""
 _DAY = 86_400.0
 _UNDER_WAY = (Phase.PENDING, Phase.RUNNING)
+_PAST = (Role.TRAINING, Role.MODEL)
+"""What is history once it is ready; a deploy that has gone well stands, and can be in the way."""
 _PASSING = (*_UNDER_WAY, Phase.DELETING)
 
 
@@ -64,7 +66,7 @@ def resting(world: World, changes: tuple[Change, ...]) -> World:
     return replace(world, resting=tuple(change for change in changes if change.address.experiment not in awake))
 
 
-def imagine(world: World, changes: Iterable[Change]) -> World:
+def imagine(world: World, changes: Collection[Change]) -> World:
     """The world a day later: the changes are done, what was in progress has ended well, claims have lapsed."""
     now = world.now + _DAY
     still = {change.address.experiment for change in world.resting}
@@ -95,10 +97,26 @@ def imagine(world: World, changes: Iterable[Change]) -> World:
             live |= {item.name: replace(item, adopted_from="") for item in change.along}
         elif change.action in (Action.DELETE, Action.CANCEL) and change.before:
             live.pop(change.before.name, None)
-    left = tuple(item for item in live.values() if item is not None)
+    lifted = _protections(changes)
+    left = tuple(
+        replace(item, protect=lifted[item.address.experiment])
+        if item.address.experiment in lifted and item.address.role in (Role.ENDPOINT, Role.DEPLOYMENT)
+        else item
+        for item in live.values()
+        if item is not None
+    )
     seen = Snapshot(left, records, {}, verdicts, barred=world.barred)
     moving = [resource for address, resource in world.desired.items() if address.experiment not in still]
     return beside(world, still, world_of(moving, seen, now, world.patience))
+
+
+def _protections(changes: Iterable[Change]) -> dict[str, bool]:
+    """By experiment, what an update of an endpoint makes of its protection, which its deployments share."""
+    return {
+        change.address.experiment: bool(change.after.spec["protect"])
+        for change in changes
+        if change.action is Action.UPDATE and change.after and "protect" in change.after.spec
+    }
 
 
 def _finish(records: dict[str, Record], stamp: str) -> None:
@@ -116,7 +134,7 @@ def _settled(live: LiveResource, world: World) -> LiveResource | None:
     desired = world.desired.get(live.address)
     if desired is not None and desired.stamp == live.stamp:
         live = replace(live, spec={**desired.spec, **desired.born})
-    return replace(live, phase=Phase.READY, history=live.history or live.address.role is Role.TRAINING)
+    return replace(live, phase=Phase.READY, history=live.address.role in _PAST)
 
 
 def _born(resource: Resource, now: float) -> LiveResource:

@@ -39,19 +39,24 @@ def _decide(live: LiveResource, world: World) -> Change | None:
         return wait_or_stuck(live, world)
     if live.in_use:
         return _change(live, Action.HOLD, Reason.IN_USE, live.in_use)
-    blockers = _standing(live, world)
-    if blockers:
-        change = _change(live, Action.WAIT, Reason.PREREQUISITE, "until its deployments are gone")
-        return replace(change, waits_on=blockers)
-    return _change(live, Action.DELETE, Reason.REMOVED)
+    return _after_what_stands(live, world) or _change(live, Action.DELETE, Reason.REMOVED)
 
 
-def _standing(live: LiveResource, world: World) -> tuple[Address, ...]:
+def _after_what_stands(live: LiveResource, world: World) -> Change | None:
+    """A wait for what must be gone before, or a hold where that is held itself; None when nothing stands."""
     role = _AFTER.get(live.address.role)
     if role is None:
-        return ()
+        return None
     address = Address(live.address.experiment, role)
-    return (address,) if any(not item.history for item in world.live.get(address, ())) else ()
+    standing = [item for item in world.live.get(address, ()) if not item.history]
+    if not standing:
+        return None
+    going = (_decide(item, world) for item in standing)
+    if any(change is not None and change.action is Action.HOLD for change in going):
+        change = _change(live, Action.HOLD, Reason.PREREQUISITE, f"{role} is held")
+    else:
+        change = _change(live, Action.WAIT, Reason.PREREQUISITE, "until its deployments are gone")
+    return replace(change, waits_on=(address,))
 
 
 def _change(live: LiveResource, action: Action, reason: Reason, detail: str = "") -> Change:

@@ -38,3 +38,25 @@ def test_a_roll_beside_what_is_protected_removes_the_older_one_once_the_new_one_
     made = plan((training(), model(), endpoint(), deployment(version=2)), seen)
 
     assert [(change.action, change.reason) for change in made.now] == [(Action.DELETE, Reason.SUPERSEDED)]
+
+
+def test_an_endpoint_is_held_with_the_deployment_that_is_held_and_does_not_wait_for_it() -> None:
+    made = plan((), snapshot(live(endpoint()), live(deployment(), protect=True)))
+
+    assert [(change.address.role, change.action, change.reason) for change in made.changes] == [
+        (Role.ENDPOINT, Action.HOLD, Reason.PREREQUISITE),
+        (Role.DEPLOYMENT, Action.HOLD, Reason.PROTECTED),
+    ]
+    assert made.changes[0].detail == "deployment is held"
+
+
+def test_what_a_protection_held_is_foreseen_once_the_plan_lifts_it() -> None:
+    wanted = deployment(version=2, rollout=Rollout(recreate=True))
+    free = endpoint(spec={"labels": {"team": "a"}, "protect": False})
+    shut = live(endpoint(), protect=True, spec={"labels": {"team": "a"}, "protect": True})
+    seen = snapshot(shut, live(model()), live(deployment(), protect=True), records=(record(training()),))
+
+    made = plan((training(), model(), free, wanted), seen)
+
+    assert the(made, Role.DEPLOYMENT).reason is Reason.PROTECTED
+    assert [(change.action, change.reason) for change in made.follow][:1] == [(Action.DELETE, Reason.RECREATED)]

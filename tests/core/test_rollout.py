@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from reconciler.core.changes import Action, FieldChange, Plan, Reason
-from reconciler.core.resources import LiveResource, Resource, Role, Rollout
+from reconciler.core.resources import LiveResource, Phase, Resource, Role, Rollout
 from tests.core.builders import NOW, at, deployment, endpoint, live, model, plan, record, snapshot, the, training
 
 STEPS = Rollout(steps=(10, 50, 100), hold=600.0)
@@ -145,3 +145,15 @@ def test_a_recreation_is_a_plain_create_once_the_machine_is_free() -> None:
 
 def older(things: tuple[LiveResource, ...]) -> LiveResource:
     return next(thing for thing in things if thing.address == at(Role.DEPLOYMENT))
+
+
+def test_a_deploy_that_is_under_way_is_foreseen_to_stand_in_the_way_of_a_recreation() -> None:
+    wanted = deployment(version=2, rollout=Rollout(recreate=True))
+    under_way = live(deployment(), Phase.PENDING, history=True)
+    seen = snapshot(live(endpoint()), under_way, records=(record(training()),))
+
+    made = plan(desired(wanted), seen)
+
+    assert [(change.action, change.reason) for change in made.follow if change.address == at(Role.DEPLOYMENT)][:1] == [
+        (Action.DELETE, Reason.RECREATED)
+    ]
