@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from reconciler.cloud.errors import from_answer
@@ -37,6 +38,8 @@ def log_tail(vertex: Vertex, live: LiveResource, lines: int = TAIL) -> tuple[str
         query = _of_endpoint(str(live.outputs["endpoint"]))
         if deployed := live.outputs.get("deployed_model_id"):
             query += f' AND labels.deployed_model_id="{deployed}"'
+        begun = datetime.fromtimestamp(live.created, UTC).isoformat().replace("+00:00", "Z")
+        query += f' AND timestamp>="{begun}"'  # every deploy of one identity has the same id
     else:
         return ()
     body = {

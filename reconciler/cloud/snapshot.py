@@ -24,6 +24,7 @@ from reconciler.cloud.storage import Listed, Storage
 from reconciler.cloud.vertex import Vertex
 from reconciler.core.diff import setting_changes
 from reconciler.core.errors import NotFound
+from reconciler.core.identity import deployed_id
 from reconciler.core.moves import adopted, adopted_claims, belongs_to, moves_of
 from reconciler.core.resources import (
     SHORT,
@@ -211,9 +212,18 @@ def _deploys(
             return []
         current = tuple(item for item in operations if item.get("name") not in past)
         found = from_operations(endpoint, current, known, started_for)
-        return [item for item in found if (item.address, item.stamp) not in have]
+        return [_with_id(item, wanted) for item in found if (item.address, item.stamp) not in have]
 
     return [item for found in pool.map(deploys, endpoints) for item in found]
+
+
+def _with_id(item: LiveResource, wanted: Mapping[Address, Resource]) -> LiveResource:
+    """A deploy that is not on its endpoint, with the id that its servers' log lines carry, when git wants it."""
+    resource = wanted.get(item.address)
+    if resource is None or resource.stamp != item.stamp:
+        return item
+    number = deployed_id(payloads.last(str(item.outputs["endpoint"])), resource.identity)
+    return replace(item, outputs={**item.outputs, "deployed_model_id": number})
 
 
 def _with_declared(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -13,19 +14,20 @@ import pytest
 from reconciler.cli.main import run
 from tests.cli.conftest import Loraform, write_experiment
 from tests.cli.test_apply import PROGRAMS
-from tests.emulator_fixture import emulator_card, post, running_emulator
+from tests.emulator_fixture import emulator_calls, emulator_card, post, running_emulator
+
+
+def answer(*arguments: str) -> subprocess.CompletedProcess[str]:
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        code = run(list(arguments))
+    return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
 
 
 @pytest.fixture
 def up(repository: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Loraform]:
     """The command, in this process, beside a running embedded Vertex AI."""
     monkeypatch.chdir(repository)
-
-    def answer(*arguments: str) -> subprocess.CompletedProcess[str]:
-        out, err = io.StringIO(), io.StringIO()
-        with redirect_stdout(out), redirect_stderr(err):
-            code = run(list(arguments))
-        return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
 
     with running_emulator(repository / ".loraform/vertex", PROGRAMS):
         yield answer
@@ -94,3 +96,44 @@ def test_what_never_failed_has_neither_an_explanation_nor_a_patch(up: Loraform, 
     assert "There is no patch for bot." in patch.stderr
     assert unknown.returncode == 1
     assert "Did you mean `bot`?" in unknown.stderr
+
+
+SERVER = """
+import sys
+print("INFO loading the base")
+print("ValueError: To serve at least one request with the model's max seq len (4096), (0.50 GiB KV cache is needed, "
+      "which is larger than the available KV cache memory (0.20 GiB). Based on the available memory, the estimated "
+      "maximum model length is 1638.")
+sys.exit(1)
+"""
+
+
+def test_a_failed_deployment_is_held_with_the_end_of_its_servers_log(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(repository)
+    server = repository / "server.py"
+    server.write_text(SERVER)
+    write_experiment(repository, "bot", serving={"max_replica_count": 1, "engine": {"max_model_len": 4096}})
+    subprocess.run(["git", "init", "-q"], cwd=repository, check=True)
+    programs = {**PROGRAMS, "loraform/serve": [sys.executable, str(server)]}
+
+    with running_emulator(repository / ".loraform/vertex", programs):
+        applied = answer("apply", "--wait")
+        again, planned, explained = answer("apply", "--wait"), answer("plan"), answer("explain", "bot")
+        patch = answer("explain", "bot", "--patch").stdout
+        subprocess.run(["git", "apply"], input=patch, text=True, cwd=repository, check=True)
+        after = answer("plan")
+        deploys = calls(repository, "EndpointService.DeployModel")
+
+    assert applied.returncode == again.returncode == planned.returncode == 3
+    assert deploys == 1
+    assert "context-too-long: the GPU has no room for one answer of this length" in planned.stdout
+    assert "| INFO loading the base" in explained.stdout
+    assert "+    max_model_len: 1632" in patch
+    assert "serving.engine.max_model_len  4096 -> 1632" in after.stdout
+
+
+def calls(repository: Path, method: str) -> int:
+    url = emulator_card(repository / ".loraform/vertex")["url"]
+    return sum(call["method"] == method for call in emulator_calls(url))

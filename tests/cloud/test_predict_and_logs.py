@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 
 from reconciler.cloud.errors import Unreachable
-from reconciler.cloud.logs import console_link, endpoint_logs, job_logs, read_logs
+from reconciler.cloud.logs import console_link, endpoint_logs, job_logs, log_tail, read_logs
 from reconciler.cloud.retry import Patience
 from reconciler.cloud.vertex import Vertex, connect
 from reconciler.core.calls import Call
 from reconciler.core.errors import NotFound, Terminal
+from reconciler.core.resources import Address, LiveResource, Phase, Role
 from reconciler.core.target import Target
 from tests.cloud.wishes import MACHINE
 from tests.emulator_fixture import running_emulator
@@ -74,7 +75,8 @@ def test_asking_an_endpoint_that_does_not_exist_is_not_found(vertex: Vertex) -> 
         vertex.predict(f"{vertex.target.parent}/endpoints/nope", [{"prompt": "hello"}])
 
 
-def test_the_log_of_a_job_is_read_in_order_and_from_a_time_on(vertex: Vertex) -> None:
+def finished_job(vertex: Vertex) -> str:
+    """The name of a job that has printed its lines and ended."""
     pool = {"machine_spec": MACHINE, "replica_count": 1, "container_spec": {"image_uri": "train"}}
     body = {"display_name": "job", "job_spec": {"worker_pool_specs": [pool]}}
     request = {"parent": vertex.target.parent, "custom_job": body}
@@ -83,6 +85,11 @@ def test_the_log_of_a_job_is_read_in_order_and_from_a_time_on(vertex: Vertex) ->
     while vertex.perform(Call("JobService", "GetCustomJob", {"name": name}))["state"] != "JOB_STATE_SUCCEEDED":
         assert time.monotonic() < end
         time.sleep(0.05)
+    return name
+
+
+def test_the_log_of_a_job_is_read_in_order_and_from_a_time_on(vertex: Vertex) -> None:
+    name = finished_job(vertex)
 
     entries = list(job_logs(vertex, name))
     printed = [entry for entry in entries if entry[1].startswith("line ")]
@@ -118,3 +125,18 @@ def test_in_the_cloud_a_job_has_a_page_in_the_console(vertex: Vertex) -> None:
 
     assert link == ("https://console.cloud.google.com/vertex-ai/locations/europe-west4/training/42?project=acme")
     assert console_link(vertex.target, "projects/1/locations/europe-west4/customJobs/42") == ""
+
+
+def test_the_end_of_a_log_is_read_in_one_call_oldest_line_first(vertex: Vertex) -> None:
+    name = finished_job(vertex)
+    job = LiveResource(Address("bot", Role.TRAINING), "custom_job", name, "s", Phase.FAILED, outputs={"job": name})
+
+    lines = log_tail(vertex, job)
+
+    assert log_tail(vertex, job, 2) == lines[-2:]
+    assert [line for line in lines if line.startswith("line ")] == ["line 0", "line 1", "line 2"]
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_what_has_no_log_has_an_empty_one(vertex: Vertex, role: Role) -> None:
+    assert log_tail(vertex, LiveResource(Address("bot", role), "kind", "name", "s", Phase.FAILED)) == ()
