@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,6 +12,7 @@ from reconciler.cli import options
 from reconciler.cli.screen import Screen
 from reconciler.core.changes import Action, Change
 from reconciler.core.errors import CloudError, LoraformError
+from reconciler.core.resources import LiveResource, Resource
 
 if TYPE_CHECKING:
     from reconciler.cli.workplace import Workplace
@@ -39,10 +41,12 @@ def run(
         failed = sorted((change for change in seen.plan.changes if change.failure), key=_held_first)
         if patch:
             return _print_patch(name, [found for change in failed if (found := _patch(workplace, change, target))])
+        from reconciler.render.explain import explained_text, tries_text
+
         if not failed:
-            screen.show(f"Nothing of {name} has failed. `loraform status {name}` shows how it stands.")
+            mine = [item for item in workplace.wish.desired if item.address.experiment == name]
+            screen.show(tries_text(name, _tried(seen, mine)))
             return 0
-        from reconciler.render.explain import explained_text
 
         for number, change in enumerate(failed):
             screen.show("\n" * bool(number))
@@ -69,15 +73,19 @@ def _explained(workplace: Workplace, seen: Pass, change: Change, target: str | N
         log = workplace.site.tail(live)
     except CloudError as error:
         unread = error.message
-    tries = sorted(
-        (item for item in seen.snapshot.live if item.stamp == live.stamp and item.kind == live.kind and item.failure),
-        key=lambda item: (item.created, item.name),
-    )
+    tries = _tried(seen, (change.after,) if change.after else ())
     found = _patch(workplace, change, target)
     if found is None:
         return Explained(change, tries, log, unread)
     mending = found.mending
     return Explained(change, tries, log, unread, mending.why, mending.afterwards, found.diff)
+
+
+def _tried(seen: Pass, desired: Iterable[Resource]) -> list[LiveResource]:
+    """Everything that was tried for these resources and ended badly, oldest first."""
+    stamps = {(resource.kind, resource.stamp) for resource in desired}
+    found = [item for item in seen.snapshot.live if item.failure and (item.kind, item.stamp) in stamps]
+    return sorted(found, key=lambda item: (item.created, item.name))
 
 
 def _patch(workplace: Workplace, change: Change, target: str | None) -> Patch | None:

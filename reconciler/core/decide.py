@@ -128,7 +128,7 @@ def after_failure(resource: Resource, live: LiveResource, step: Climb, world: Wo
     if world.now < due:
         where = on_rung(resource, step.rung)
         words = f"{where}, try {step.tries + 1}" if where else f"try {step.tries + 1} of {most}"
-        detail = f"{message} ({words} from {moment(due)} on)"
+        detail = f"{words} from {moment(due)} on: {message}"
         return _change(resource, Action.WAIT, Reason.BACKOFF, detail, before=live)
     return None
 

@@ -80,6 +80,10 @@ class Run:
     seconds: float = 0.0
     finished: str = ""
     metrics: Mapping[str, float] = field(default_factory=dict)
+    place: str = ""
+    """On which kind of capacity and where, of those that the manifest names: `spot in europe-west4`."""
+    tries: tuple[str, ...] = ()
+    """The causes of the tries that came to nothing, oldest first."""
 
 
 @dataclass(frozen=True, slots=True)

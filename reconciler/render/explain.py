@@ -66,6 +66,14 @@ def explained_text(it: Explained) -> Text:
     return text
 
 
+def tries_text(name: str, tries: Sequence[LiveResource]) -> Text:
+    """For an experiment of which nothing stands still because it failed: what was tried before."""
+    text = Text(f"Nothing of {words.clean(name)} waits because of a failure: `loraform status` shows how it stands.\n")
+    for number, item in enumerate(tries):
+        _lines(text, f"{'before:' * (number == 0):<9} {_try(item)}")
+    return text
+
+
 def _try(item: LiveResource) -> str:
     cause = str(item.failure.cause) if item.failure else str(item.phase)
     where = " ".join(str(item.outputs[key]) for key in ("strategy", "region") if item.outputs.get(key))

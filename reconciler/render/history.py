@@ -100,6 +100,8 @@ def row_document(row: Row) -> dict[str, Any]:
             "seconds": run.seconds,
             "finished": run.finished,
             "metrics": {key: value for key, value in run.metrics.items() if value == value},
+            "place": run.place,
+            "tries": list(run.tries),
         },
         "model_version": row.version,
         "model_commit": row.labelled,
@@ -136,7 +138,14 @@ def _run(row: Row) -> str:
     if run is None:
         return stamp
     job = words.clean(run.job.rsplit("/", 1)[-1])
-    parts = [run.phase, f"in {duration(run.seconds)}" if run.seconds else "", f"job {job}" if job else ""]
+    tries = f"after {', '.join(run.tries)}" if run.tries and run.phase != "failed" else ", ".join(run.tries)
+    parts = [
+        run.phase,
+        f"in {duration(run.seconds)}" if run.seconds else "",
+        f"on {words.clean(run.place)}" if run.place else "",
+        words.clean(tries),
+        f"job {job}" if job else "",
+    ]
     return f"{stamp} {' '.join(part for part in parts if part)}"
 
 

@@ -131,7 +131,7 @@ def _change_lines(change: Change) -> Iterator[_Line]:
     elif change.failure and change.action in (Action.HOLD, Action.WAIT):
         yield _Line(symbol, role, words.failed(change.failure), str(change.reason))
         # A hold says which line of the log tells most; a wait says when it is over.
-        yield _Line("", "", words.told(change.failure) if change.action is Action.HOLD else detail)
+        yield _Line("", "", words.told(change.failure) if change.action is Action.HOLD else detail[: words.TOLD])
         if change.action is Action.HOLD:
             yield _Line("", "", words.way_out(change))
     elif change.action is Action.CREATE:
@@ -222,6 +222,9 @@ def _machine(resource: Resource) -> str:
     if strategy:
         steps = [strategy] if isinstance(strategy, str) else list(strategy) if isinstance(strategy, Sequence) else []
         parts.append(" then ".join(words.value(step) for step in steps))
+    regions = found.get("regions")
+    if isinstance(regions, Sequence) and regions and not isinstance(regions, str):
+        parts.append("in " + " then ".join(words.value(region) for region in regions))
     return ", ".join(parts)
 
 

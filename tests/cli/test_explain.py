@@ -64,7 +64,8 @@ def test_a_training_without_memory_is_mended_by_its_patches(up: Loraform, reposi
     assert explained.stdout.endswith(patches[0])
     assert "-  per_device_train_batch_size: 8\n+  per_device_train_batch_size: 4\n" in patches[0]
     assert "+  per_device_train_batch_size: 2\n+  gradient_accumulation_steps: 4\n" in patches[1]
-    assert after.stdout.startswith("Nothing of bot has failed.")
+    assert after.stdout.startswith("Nothing of bot waits because of a failure")
+    assert after.stdout.count("out-of-gpu-memory") == 2
     assert up("plan").returncode == 0
 
 
@@ -80,7 +81,7 @@ def test_a_passing_failure_says_when_it_is_tried_again(up: Loraform, repository:
     explained, patch = up("explain", "bot"), up("explain", "bot", "--patch")
 
     assert "stock-out: the region has no free machine of this kind" in planned.stdout
-    assert "(try 2 of 5 from " in planned.stdout
+    assert "try 2 of 5 from " in planned.stdout
     assert "It is tried again by itself" in explained.stdout
     assert "strategy:\n" in patch.stdout or "[spot, standard]" in patch.stdout
 
@@ -91,7 +92,7 @@ def test_what_never_failed_has_neither_an_explanation_nor_a_patch(up: Loraform, 
     explained, patch, unknown = up("explain", "bot"), up("explain", "bot", "--patch"), up("explain", "bat")
 
     assert explained.returncode == 0
-    assert "Nothing of bot has failed." in explained.stdout
+    assert "Nothing of bot waits because of a failure" in explained.stdout
     assert (patch.returncode, patch.stdout) == (1, "")
     assert "There is no patch for bot." in patch.stderr
     assert unknown.returncode == 1

@@ -99,6 +99,8 @@ def test_a_try_says_where_it_stands_and_what_was_before_it(start: Start, reposit
         explained, cancelled = loraform("explain", "bot"), loraform("cancel", "bot")
 
         assert explained.returncode == 0
+        assert "stock-out  spot us-central1" in explained.stdout
+        assert "stock-out  standard us-central1" in explained.stdout
         assert cancelled.returncode == 0, cancelled.stderr
 
 
@@ -136,7 +138,7 @@ def test_what_no_rung_has_is_held_after_five_rounds_and_explained(start: Start, 
         waiting, explained = loraform("plan"), loraform("explain", "bot")
 
         assert "stock-out: the region has no free machine of this kind" in waiting.stdout
-        assert "(rung 1 of 2: spot, try 3 from " in waiting.stdout
+        assert "rung 1 of 2: spot, try 3 from " in waiting.stdout
         assert "spot us-central1  refused-1" in explained.stdout
         assert "standard us-central1  refused-2" in explained.stdout
 

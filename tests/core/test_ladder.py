@@ -91,7 +91,7 @@ def test_after_the_last_rung_it_waits_and_begins_anew() -> None:
     waiting, again = decided(*steps, last=30.0), decided(*steps)
 
     assert (waiting.action, waiting.reason) == (Action.WAIT, Reason.BACKOFF)
-    assert waiting.detail == "it failed (rung 1 of 4: spot in here, try 5 from 1970-01-12 13:47:10 UTC on)"
+    assert waiting.detail == "rung 1 of 4: spot in here, try 5 from 1970-01-12 13:47:10 UTC on: it failed"
     assert (again.action, again.rung) == (Action.CREATE, 0)
 
 

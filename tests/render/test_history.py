@@ -32,7 +32,7 @@ def story() -> tuple:
     traces = Traces(
         runs={
             one[0].stamp: Run(JOB, "trained", 754.0, "2026-11-01T11:00:00Z", {"eval_loss": 0.51234567, "rouge_l": 0.4}),
-            two[0].stamp: Run(JOB, "running"),
+            two[0].stamp: Run(JOB, "running", place="standard in europe-west4", tries=("stock-out", "preempted")),
         },
         versions={one[1].stamp: "1"},
         commits={one[1].stamp: "1" * 40},
@@ -73,6 +73,8 @@ def test_a_history_for_programs_has_whole_identities_and_plain_ascii() -> None:
         "seconds": 754.0,
         "finished": "2026-11-01T11:00:00Z",
         "metrics": {"eval_loss": 0.51234567, "rouge_l": 0.4},
+        "place": "",
+        "tries": [],
     }
 
 
