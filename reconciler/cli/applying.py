@@ -24,6 +24,8 @@ from reconciler.render.terminal import plan_text
 POLL = 0.5
 """Seconds between two looks at the embedded Vertex AI; at a cloud target it is asked less often."""
 CLOUD_POLL = 10.0
+LONGEST, LONGEST_NEAR = 30.0, 2.0
+"""How far the time between two looks grows; an address of one's own is the embedded Vertex AI's."""
 
 
 def apply_all(workplace: Workplace, screen: Screen, *, expect: str = "", wait: float | None = None) -> int:
@@ -120,13 +122,15 @@ def _accept(workplace: Workplace, screen: Screen, plan: Plan) -> None:
 
 def _wait(workplace: Workplace, screen: Screen, seconds: float, stop: threading.Event) -> tuple[Pass, list[Result]]:
     watch = Watch(workplace.site, screen)
+    near = workplace.site.target.api_endpoint is not None
     done: list[Result] = []
     begun = time.monotonic()
     seen, _ = converge(
         workplace.site,
         workplace.wish,
         deadline=seconds,
-        interval=POLL if workplace.site.target.local else CLOUD_POLL,
+        interval=POLL if near else CLOUD_POLL,
+        longest=LONGEST_NEAR if near else LONGEST,
         stop=stop,
         on_progress=watch.look_at,
         on_result=_telling(screen, done),

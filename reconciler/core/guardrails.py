@@ -50,7 +50,7 @@ def guard(changes: Iterable[Change], limits: Limits, world: World) -> tuple[Chan
     rolled = sum(_rolls(change, world) for change in changes)
     serving = sum(address.role is Role.DEPLOYMENT for address in world.desired)
     too_many_rolled = rolled > max(limits.roll_share * serving, limits.allow_rolls)
-    return tuple(
+    guarded = tuple(
         _hold(change, f"{len(starts)} training starts in one plan: --allow-runs {len(starts)}")
         if too_many_starts and _starts(change)
         else _hold(change, f"{taken} accelerators taken in one plan: --allow-runs {max(1, len(starts))}")
@@ -62,6 +62,28 @@ def guard(changes: Iterable[Change], limits: Limits, world: World) -> tuple[Chan
         else change
         for change in changes
     )
+    return _with_what_waits(guarded)
+
+
+def _with_what_waits(changes: tuple[Change, ...]) -> tuple[Change, ...]:
+    """Hold, and so on up the chain, what waits for something that was just held: else it would wait for ever."""
+    held = {change.address: change for change in changes if change.reason is Reason.GUARD}
+    while held:
+        caught = {
+            change.address: address
+            for change in changes
+            if change.action is Action.WAIT
+            and change.reason is Reason.PREREQUISITE
+            and (address := next((one for one in change.waits_on if one in held), None)) is not None
+        }
+        changes = tuple(
+            replace(change, action=Action.HOLD, detail=f"{caught[change.address].role} is held")
+            if change.action is Action.WAIT and change.reason is Reason.PREREQUISITE and change.address in caught
+            else change
+            for change in changes
+        )
+        held = {change.address: change for change in changes if change.address in caught}
+    return changes
 
 
 def _starts(change: Change) -> bool:

@@ -3,7 +3,19 @@ from dataclasses import replace
 from reconciler.core.changes import Action, Reason
 from reconciler.core.guardrails import Limits
 from reconciler.core.resources import Declared, Resource, Role, Snapshot
-from tests.core.builders import converged, deployment, endpoint, live, model, plan, record, snapshot, the, training
+from tests.core.builders import (
+    converged,
+    deployment,
+    endpoint,
+    fleet,
+    live,
+    model,
+    plan,
+    record,
+    snapshot,
+    the,
+    training,
+)
 
 
 def starting(count: int):
@@ -165,3 +177,21 @@ def test_the_guard_holds_nothing_else() -> None:
     made = plan((*starting(6), endpoint("other")))
 
     assert [change.address.role for change in made.now] == [Role.ENDPOINT]
+
+
+def test_what_waits_for_something_that_is_held_is_held_too_up_the_chain() -> None:
+    made = plan(fleet(), limits=Limits(new_runs=0))
+
+    actions = {change.address.role: (change.action, change.reason) for change in made.changes}
+    assert actions[Role.TRAINING] == (Action.HOLD, Reason.GUARD)
+    assert actions[Role.MODEL] == actions[Role.DEPLOYMENT] == (Action.HOLD, Reason.PREREQUISITE)
+    assert actions[Role.ENDPOINT] == (Action.CREATE, Reason.ABSENT)
+
+
+def test_an_endpoint_is_held_with_the_deployment_whose_removal_is_too_much() -> None:
+    made = plan((), converged(), limits=Limits(deletes=0, delete_share=0.0))
+
+    assert [(change.address.role, change.action, change.detail) for change in made.changes] == [
+        (Role.ENDPOINT, Action.HOLD, "deployment is held"),
+        (Role.DEPLOYMENT, Action.HOLD, "1 experiments lose something: --allow-delete bot"),
+    ]
