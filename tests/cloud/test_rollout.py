@@ -83,7 +83,7 @@ def test_a_roll_out_takes_its_steps_no_sooner_than_it_may(site: Site, later: Cal
 
     at_ten = calm(site, new)
     shares = [split(site)]
-    calm(later(599), new)
+    calm(later(300), new)
     shares.append(split(site))
     calm(later(610), new)
     shares.append(split(site))
