@@ -6,7 +6,9 @@ READY  := $(VENV)/.ready
 TIER   := tests/tier
 # Tests at a time: one more than two cores can run, because many wait for a process of theirs.
 WORKERS ?= 3
-FAST   := -m "not heavy" --ignore=tests/core -n $(WORKERS) --dist loadfile
+SIDE   := --ignore=tests/core -n $(WORKERS) --dist loadfile
+FAST   := -m "not heavy and not slow" $(SIDE)
+SLOW   := -m "slow and not heavy" $(SIDE)
 
 .PHONY: quickstart test test-fast test-heavy test-web lint soak mutants bench setup lock clean
 
@@ -44,6 +46,7 @@ test: setup
 	@$(TIER) lint $(MAKE) --no-print-directory lint
 	@$(TIER) core $(PY) -m pytest -q tests/core --cov --cov-fail-under=100
 	@$(TIER) fast $(PY) -m pytest -q $(FAST)
+	@$(TIER) slow $(PY) -m pytest -q $(SLOW)
 	@$(TIER) deep env HYPOTHESIS_PROFILE=deep $(PY) -m pytest -q -m hypothesis -n $(WORKERS)
 	@$(TIER) soak $(PY) -m tests.soak --count $(HISTORIES) --seed $(or $(SEED),0)
 	@$(TIER) heavy $(PY) -m pytest -q -m heavy

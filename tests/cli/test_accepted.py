@@ -7,10 +7,14 @@ import re
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
+import pytest
+
 from reconciler.cli.main import run
 from tests.cli.conftest import write_experiment
 from tests.cli.test_cloud_target import git, prod  # noqa: F401 - a fixture
 from tests.emulator_fixture import emulator_calls
+
+pytestmark = pytest.mark.slow
 
 
 def tell(*arguments: str) -> tuple[int, str]:

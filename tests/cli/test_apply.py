@@ -21,6 +21,8 @@ from reconciler.cli.main import run
 from tests.cli.conftest import LORAFORM, Loraform, write_experiment
 from tests.emulator_fixture import running_emulator, start_emulator
 
+pytestmark = pytest.mark.slow
+
 TRAINER = [sys.executable, str(Path(__file__).parent / "trainer.py")]
 
 

@@ -19,6 +19,8 @@ from tests.cli.test_apply import PROGRAMS
 from tests.cli.test_cloud_target import git, prod  # noqa: F401 (a fixture)
 from tests.emulator_fixture import post, running_emulator
 
+pytestmark = pytest.mark.slow
+
 Captured = pytest.CaptureFixture[str]
 
 

@@ -16,6 +16,8 @@ from tests.cli.conftest import Loraform, write_experiment
 from tests.cli.test_apply import PROGRAMS
 from tests.emulator_fixture import emulator_calls, emulator_card, post, running_emulator
 
+pytestmark = pytest.mark.slow
+
 
 def answer(*arguments: str) -> subprocess.CompletedProcess[str]:
     out, err = io.StringIO(), io.StringIO()

@@ -15,6 +15,8 @@ from tests.cli.conftest import write_experiment
 from tests.cli.test_apply import TRAINER
 from tests.emulator_fixture import emulator_calls, forget_calls, running_emulator
 
+pytestmark = pytest.mark.slow
+
 Captured = pytest.CaptureFixture[str]
 DIGEST = "sha256:" + "a" * 64
 PARENT = "v1/projects/acme-ml/locations/europe-west4"

@@ -21,6 +21,8 @@ from tests.cli.conftest import write_experiment
 from tests.cli.test_apply import PROGRAMS
 from tests.emulator_fixture import emulator_calls, forget_calls, running_emulator
 
+pytestmark = pytest.mark.slow
+
 Captured = pytest.CaptureFixture[str]
 PARENT = f"projects/{LOCAL_PROJECT}/locations/{LOCAL_REGION}"
 MACHINE = {"machine_type": "g2-standard-12", "accelerator_type": "NVIDIA_L4", "accelerator_count": 1}

@@ -17,6 +17,8 @@ from tests.cli.conftest import Loraform, write_experiment
 from tests.cli.test_apply import PROGRAMS
 from tests.emulator_fixture import emulator_calls, emulator_card, post, running_emulator
 
+pytestmark = pytest.mark.slow
+
 PROJECT = """\
 apiVersion: loraform/v1
 kind: Project

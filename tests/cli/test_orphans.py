@@ -20,6 +20,8 @@ from tests.cli.conftest import write_experiment
 from tests.cli.test_apply import TRAINER
 from tests.emulator_fixture import emulator_card, post, running_emulator
 
+pytestmark = pytest.mark.slow
+
 Captured = pytest.CaptureFixture[str]
 MACHINE = {"machine_type": "n1-standard-8", "accelerator_type": "NVIDIA_TESLA_T4", "accelerator_count": 2}
 DIGEST = "sha256:" + "a" * 64

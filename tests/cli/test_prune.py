@@ -16,6 +16,8 @@ from tests.cli.conftest import write_experiment
 from tests.cli.test_apply import PROGRAMS
 from tests.emulator_fixture import emulator_calls, forget_calls, post, running_emulator
 
+pytestmark = pytest.mark.slow
+
 Captured = pytest.CaptureFixture[str]
 RANKS = (4, 8, 16, 32, 64)
 

@@ -18,6 +18,8 @@ from tests.cli.conftest import write_experiment
 from tests.cli.test_apply import PROGRAMS
 from tests.emulator_fixture import emulator_calls, forget_calls, running_emulator
 
+pytestmark = pytest.mark.slow
+
 Captured = pytest.CaptureFixture[str]
 GATE = {
     "data": {"eval": "rows.jsonl"},

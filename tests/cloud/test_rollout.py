@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+import pytest
+
 from reconciler.backends import payloads
 from reconciler.cloud.apply import apply_plan
 from reconciler.cloud.reconcile import Pass, Wish, look
@@ -17,6 +19,8 @@ from reconciler.core.target import Target
 from tests.cloud.story import actions, already_trained, calm, endpoints, jobs, messages, settle
 from tests.cloud.wishes import MACHINE, whole
 from tests.emulator_fixture import emulator_calls, forget_calls
+
+pytestmark = pytest.mark.slow
 
 STEPS = Rollout(steps=(10, 50, 100), hold=600.0)
 

@@ -17,6 +17,8 @@ from tests.emulator.fuzz import prepare, send
 from tests.emulator.images import STAND_INS
 from tests.emulator_fixture import running_emulator
 
+pytestmark = pytest.mark.slow
+
 COUNT = 5_000 if os.environ.get("HYPOTHESIS_PROFILE") == "deep" else 400
 
 

@@ -20,6 +20,8 @@ from tests.emulator.clients import ENDED, Cloud, until
 from tests.emulator.images import STAND_INS
 from tests.emulator_fixture import emulator_card, post, running_emulator, start_emulator
 
+pytestmark = pytest.mark.slow
+
 PARENT = "projects/p/locations/us-central1"
 Programs = Mapping[str, Sequence[str] | str]
 SLEEP = "import time; print('started', flush=True); time.sleep(600)"
