@@ -53,7 +53,7 @@ test: setup
 	@$(TIER) report
 
 # Random histories of the reconciler under faults; each is told again by its seed: python -m tests.soak --seed N
-HISTORIES ?= 2500
+HISTORIES ?= 1000
 N ?= 100000
 soak: setup
 	$(PY) -m tests.soak --count $(N) --seed $(or $(SEED),0) --stats
