@@ -111,12 +111,15 @@ def test_many_jobs_are_found_by_their_words(site: Site, tmp_path: Path) -> None:
         before = page.until("document.querySelectorAll('#jobs button').length")
         page.run("only.value = 'HELD 17'; only.dispatchEvent(new Event('input'))")
         found = page.until("document.querySelectorAll('#jobs button').length < 20 && jobs.innerText")
+        page.run(f"only.value = '{site.trained.rsplit('#')[-1]}'; only.dispatchEvent(new Event('input'))")
+        by_id = page.until("document.querySelectorAll('#jobs button').length < 5 && jobs.innerText")
         page.run("only.value = 'tuning job'; only.dispatchEvent(new Event('input'))")
         kinds = page.until("jobs.innerText.includes('tuning job') && jobs.innerText")
 
     assert before >= 200
     assert "held 170" in found
     assert "held 18" not in found
+    assert "support-bot" in by_id
     assert "tuned" in kinds
 
 
