@@ -65,7 +65,7 @@ def read_store(site: Site, snapshot: Snapshot) -> Store:
             stored.append(_stored(identity, item, sizes[identity], snapshot))
             if not uri.startswith(f"{target.folder}/artifacts/{identity}/"):
                 elsewhere.add(identity[:SHORT])
-    locked |= _claimed(site, snapshot, {item.stamp: item.written for item in stored if not item.pruned})
+    locked |= _claimed(site, snapshot, {item.stamp: item.written for item in stored})
     return Store(tuple(stored), versions.result(), frozenset(elsewhere), frozenset(locked))
 
 
@@ -161,7 +161,9 @@ def _stored(identity: str, record: Listed, sizes: Iterable[int], snapshot: Snaps
 
 
 def _claimed(site: Site, snapshot: Snapshot, done: Mapping[str, float]) -> set[str]:
-    """The runs whose creation was claimed a moment ago, and that are not done since."""
+    """The runs whose creation was claimed a moment ago, and whose record was not written since.
+
+    A mark on a record counts as written: a claim from before it is of the run that the mark is about."""
     young = site.clock.now() - site.patience.claim
     return {
         stamp

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from google.api_core import exceptions
 from google.cloud import aiplatform_v1 as v1
-from requests import ConnectionError as NoConnectionError
+from requests import RequestException
 
 from tests.emulator import test_hyperparameters, test_pipelines
 from tests.emulator.clients import ENDED, Cloud, until
@@ -46,7 +46,7 @@ class Busy:
         try:
             while True:
                 self.random.choice(makers)()
-        except (NoConnectionError, exceptions.GoogleAPICallError):
+        except (RequestException, exceptions.GoogleAPICallError):
             return  # the server has been killed
 
     def job(self) -> None:
