@@ -37,9 +37,12 @@ def marked(mark: str) -> Iterator[int]:
                 yield int(entry.name)
 
 
-def signal_tree(pid: int, mark: str, number: signal.Signals, *, leader_lives: bool = True) -> None:
-    """Signal the process group that `pid` leads, and whatever left the group but carries the mark."""
-    if leader_lives:
+def signal_tree(pid: int, mark: str, number: signal.Signals, *, group_lives: bool) -> None:
+    """Signal the process group that `pid` leads, and whatever left the group but carries the mark.
+
+    `group_lives` says that its leader has not been reaped: else the number may have become a stranger's group.
+    """
+    if group_lives:
         with suppress(OSError):
             os.killpg(pid, number)
     for other in marked(mark):

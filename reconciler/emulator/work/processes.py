@@ -1,6 +1,7 @@
 """Runs programs on this machine, each as a process group of its own, and ends whole trees. Implements `Runner`.
 
-Remembers every start in the store, so that the next server can end what a killed one left behind.
+Remembers every start in the store, so that the next server can end what a killed one left behind. A program that has
+ended is not reaped before its group is ended: until then the kernel gives its id, and so the group's, to nobody else.
 """
 
 from __future__ import annotations
@@ -30,7 +31,6 @@ class _Running:
     mark: str
     noted: int = 0
     kill_at: float = 0.0
-    swept: bool = False
     removal: subprocess.Popen[bytes] | None = None
     removed_last: bool = False
 
@@ -84,7 +84,7 @@ class Processes:
         """None while it runs."""
         one = self.running[key]
         one.noted = note_growth(one.launch.log, one.noted, self.clock())
-        return one.child.poll()
+        return _ended(one.child)
 
     def stop(self, key: str, grace_s: float) -> None:
         """SIGTERM to the whole tree at the first call, SIGKILL once `grace_s` has passed."""
@@ -92,26 +92,22 @@ class Processes:
         now = time.monotonic()
         if not one.kill_at:
             one.kill_at = now + grace_s
-            signal_tree(one.child.pid, one.mark, signal.SIGTERM, leader_lives=one.child.poll() is None)
+            _signal(one, signal.SIGTERM)
         elif now >= one.kill_at:
             one.kill_at = now + 1.0
             if not self._removing(one):  # its container first: the program that shows it ends with it
-                signal_tree(one.child.pid, one.mark, signal.SIGKILL, leader_lives=one.child.poll() is None)
+                _signal(one, signal.SIGKILL)
 
     def gone(self, key: str) -> bool:
         """Whether the program and all that it started have ended. Ends what the program left behind once it is over."""
         one = self.running[key]
-        if one.child.poll() is None or self._removing(one):
+        if _ended(one.child) is None or self._removing(one):
             return False
-        if not one.swept:
-            one.swept = True
-            with suppress(OSError):  # the leader is reaped, its group may live on
-                os.killpg(one.child.pid, signal.SIGKILL)
-            for pid in marked(one.mark):
-                with suppress(OSError):
-                    os.kill(pid, signal.SIGKILL)
-        one.swept = not any(True for _ in marked(one.mark))
-        return one.swept
+        _end_group(one.child)
+        for pid in marked(one.mark):
+            with suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        return not any(True for _ in marked(one.mark))
 
     def forget(self, key: str) -> None:
         """Drop a program that is gone, with its working folder: a container's own files end with it, its log stays."""
@@ -122,15 +118,16 @@ class Processes:
 
     def end_all(self, grace_s: float) -> None:
         """End everything, and wait for it: at most `grace_s`, then by force. Blocks; touches no store."""
-        for one in self.running.values():
-            signal_tree(one.child.pid, one.mark, signal.SIGTERM, leader_lives=one.child.poll() is None)
+        all_of_them = list(self.running.values())  # others may be started and forgotten meanwhile
+        for one in all_of_them:
+            _signal(one, signal.SIGTERM)
         deadline = time.monotonic() + grace_s
-        while time.monotonic() < deadline and any(one.child.poll() is None for one in self.running.values()):
+        while time.monotonic() < deadline and any(_ended(one.child) is None for one in all_of_them):
             time.sleep(0.02)
-        for one in self.running.values():
+        for one in all_of_them:
             while self._removing(one):
                 time.sleep(0.02)
-            signal_tree(one.child.pid, one.mark, signal.SIGKILL)
+            _signal(one, signal.SIGKILL)
             one.child.wait()
 
     def forget_all(self) -> None:
@@ -146,10 +143,35 @@ class Processes:
             return False
         if one.removal is not None and one.removal.poll() is None:
             return True
-        ended = one.child.poll() is not None
+        ended = _ended(one.child) is not None
         if one.removal is not None and (one.removed_last or not ended):
             return False
         one.removed_last, silent = ended, subprocess.DEVNULL
         words = removal(self.docker, one.launch.container)
         one.removal = subprocess.Popen(words, stdin=silent, stdout=silent, stderr=silent)
         return True
+
+
+def _ended(child: subprocess.Popen[bytes]) -> int | None:
+    """The exit code of a program that has ended, without reaping it; negative for a signal."""
+    if child.returncode is not None or not hasattr(os, "waitid"):
+        return child.poll()
+    try:
+        found = os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return child.poll()
+    if found is None:
+        return None
+    return found.si_status if found.si_code == os.CLD_EXITED else -found.si_status
+
+
+def _end_group(child: subprocess.Popen[bytes]) -> None:
+    """Kill what is left of the group of a program that has ended, and only then let go of its id."""
+    if child.returncode is None:
+        with suppress(OSError):
+            os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+
+
+def _signal(one: _Running, number: signal.Signals) -> None:
+    signal_tree(one.child.pid, one.mark, number, group_lives=one.child.returncode is None)

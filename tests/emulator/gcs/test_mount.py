@@ -249,3 +249,37 @@ def test_at_the_end_even_an_open_file_is_taken(buckets: Buckets, folder: Path) -
         done = collect(buckets, BUCKET, folder, final=True)
 
     assert done.written == ["slow"]
+
+
+# Opens the same files for writing again and again, without waiting for anybody.
+OPENER = """
+import os, sys, time
+end = time.monotonic() + float(sys.argv[2])
+while time.monotonic() < end:
+    for name in os.listdir(sys.argv[1]):
+        try:
+            os.close(os.open(os.path.join(sys.argv[1], name), os.O_WRONLY | os.O_NONBLOCK))
+        except OSError:
+            pass
+"""
+# Looks whether they are being written, as the server does every few seconds; its end by a signal would be the server's.
+LOOKER = """
+import subprocess, sys
+from pathlib import Path
+from reconciler.emulator.gcs.mount import _being_written
+opener = subprocess.Popen([sys.executable, "-c", sys.argv[1], sys.argv[2], "1.0"])
+while opener.poll() is None:
+    for path in Path(sys.argv[2]).iterdir():
+        _being_written(path)
+"""
+
+
+def test_looking_at_files_that_others_open_for_writing_ends_nobody(tmp_path: Path) -> None:
+    (tmp_path / "one").write_bytes(b"x")
+    (tmp_path / "two").write_bytes(b"x")
+
+    looked = subprocess.run(
+        [sys.executable, "-c", LOOKER, OPENER, str(tmp_path)], capture_output=True, text=True, timeout=120
+    )
+
+    assert looked.returncode == 0, looked.stderr
