@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import shlex
 import sys
+from contextlib import suppress
 from pathlib import Path
 
-from reconciler.emulator.lifecycle import Options, RefusedError, serve
+from reconciler.emulator.lifecycle import Options, serve
 from reconciler.emulator.quotas import read_quotas
+from reconciler.emulator.serving import RefusedError
 from reconciler.emulator.settings import read_programs, read_stand_ins
 from reconciler.emulator.work.docker import RUNNERS
 
@@ -52,12 +55,18 @@ def main() -> int:
         runner=chosen.runner,
         docker_words=tuple(shlex.split(chosen.docker_run)),
     )
+    faulthandler.enable()  # a server that crashes says where
     try:
-        serve(options, lambda line: print(line, flush=True))  # noqa: T201 - this is the program's one line of output
+        serve(options, _say)
     except RefusedError as refused:
         print(refused, file=sys.stderr)  # noqa: T201 - and this its one line of complaint
         return 1
     return 0
+
+
+def _say(line: str) -> None:
+    with suppress(OSError):  # nobody reads any more, or the disk is full: no reason to end
+        print(line, flush=True)  # noqa: T201 - the program's few lines of output
 
 
 if __name__ == "__main__":

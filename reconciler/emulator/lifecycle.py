@@ -1,37 +1,30 @@
-"""From start to end of one server: its folder and lock, its socket, what an earlier one left, and a clean end."""
+"""From start to end of one server: its folder and lock, what an earlier one left, its work, and a clean end."""
 
 from __future__ import annotations
 
 import asyncio
 import fcntl
 import json
-import os
 import secrets
 import shutil
-import signal
-import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from types import FrameType
-from typing import Any, cast
 
 import httpx
-import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from reconciler.emulator import deployments, job_runs
 from reconciler.emulator.answer import advance
 from reconciler.emulator.calls import Calls
 from reconciler.emulator.quotas import Quota, Quotas
 from reconciler.emulator.server import App, Front, application
+from reconciler.emulator.serving import RefusedError, answer_until_told, listening, secured, take_signals
 from reconciler.emulator.settings import Program, Settings
 from reconciler.emulator.storage import Storage, open_storage
 from reconciler.emulator.store import Row, Store
-from reconciler.emulator.tls import Certificate, certificate
 from reconciler.emulator.wire.routes import load_routes
 from reconciler.emulator.work.containers import write_boto
 from reconciler.emulator.work.docker import find_docker
@@ -45,10 +38,6 @@ END_GRACE_S = 5.0
 COLLECT_EVERY_S = 5.0
 # Replicas are local and slow machines think long; a client that gives up earlier is noticed anyway.
 ANSWER_TIMEOUT_S = 600.0
-
-
-class RefusedError(Exception):
-    """The server cannot start; the message says why and the way out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +62,6 @@ class Options:
     docker_words: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Secure:
-    """The TLS port: its socket, `localhost:PORT`, and its certificate."""
-
-    listener: socket.socket
-    address: str
-    certificate: Certificate
-
-
 def serve(options: Options, say: Callable[[str], None]) -> None:
     """Serve until SIGTERM or SIGINT. `say` gets one line when the server answers. Raises `RefusedError`."""
     options.folder.mkdir(parents=True, exist_ok=True)
@@ -90,13 +70,11 @@ def serve(options: Options, say: Callable[[str], None]) -> None:
         docker = find_docker(options.runner)
     except ValueError as error:
         raise RefusedError(str(error)) from None
-    # uvicorn ends well on these and raises them again when it is done: then there is nothing left to do.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _nothing)
+    told = take_signals()
     with (
         _only_one(options.folder),
-        _listening(options.host, options.port, "--port") as listener,
-        _secure(options) as secure,
+        listening(options.host, options.port, "--port") as listener,
+        secured(options.folder, options.host, options.tls_port) as secure,
     ):
         host = f"[{options.host}]" if ":" in options.host else options.host
         url = f"http://{host}:{listener.getsockname()[1]}"
@@ -119,7 +97,8 @@ def serve(options: Options, say: Callable[[str], None]) -> None:
                 docker_words=options.docker_words,
             )
             with open_storage(options.folder / "storage") as storage:
-                asyncio.run(_serve(settings, store, storage, listener, secure, say))
+                answering = partial(answer_until_told, listener=listener, secure=secure, settings=settings)
+                asyncio.run(_serve(settings, store, storage, partial(answering, told=told, say=say)))
         finally:
             store.close()
 
@@ -128,9 +107,7 @@ async def _serve(
     settings: Settings,
     store: Store,
     storage: Storage,
-    listener: socket.socket,
-    secure: _Secure | None,
-    say: Callable[[str], None],
+    answering: Callable[[App], Awaitable[None]],
 ) -> None:
     awake = asyncio.Event()
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=20)
@@ -165,71 +142,13 @@ async def _serve(
         )
         working = asyncio.create_task(_work(world, storage, awake))
         try:
-            await _answer(application(front), listener, secure, settings, say)
+            await answering(application(front))
         finally:
             working.cancel()
-            with suppress(asyncio.CancelledError):
-                await working
+            await asyncio.wait([working])
             await asyncio.to_thread(runner.end_all, END_GRACE_S)
             runner.forget_all()
             job_runs.interrupt(world)
-
-
-async def _answer(
-    app: App, listener: socket.socket, secure: _Secure | None, settings: Settings, say: Callable[[str], None]
-) -> None:
-    server = uvicorn.Server(_config(app))
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
-    await _begun(server, serving)
-    where = settings.folder / "server.json"
-    other: uvicorn.Server | None = None
-    securing: asyncio.Task[None] | None = None
-    try:
-        if secure is not None and server.started:
-            # Begun after the first and ended before it: each takes the signals over and hands them on at its end.
-            other = uvicorn.Server(_config(app, secure.certificate.chain))
-            securing = asyncio.create_task(other.serve(sockets=[secure.listener]))
-            await _begun(other, securing)
-        if server.started:
-            _write_whole(where, _card(settings, secure))
-            say(f"The embedded Vertex AI answers at {settings.url}")
-        if secure is not None:
-            say(f"and at https://{secure.address} for those who trust {secure.certificate.authority}")
-        await serving
-    finally:
-        where.unlink(missing_ok=True)
-        if other is not None and securing is not None:
-            other.should_exit = True
-            await securing
-
-
-async def _begun(server: uvicorn.Server, serving: asyncio.Task[None]) -> None:
-    while not server.started and not serving.done():
-        await asyncio.sleep(0.005)
-
-
-def _droppable(**given: Any) -> Any:
-    """uvicorn's protocol, which the application finds in its scope: so it can drop a connection without an answer."""
-    protocol = HttpToolsProtocol(**{**given, "app_state": dict(given["app_state"])})
-    protocol.app_state["protocol"] = protocol
-    return protocol
-
-
-def _config(app: App, chain: Path | None = None) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        ssl_certfile=chain,
-        http=cast("Any", _droppable),
-        ws="none",
-        lifespan="off",
-        interface="asgi3",
-        access_log=False,
-        log_level="warning",
-        timeout_keep_alive=75,
-        timeout_graceful_shutdown=3,
-        server_header=False,
-        backlog=512,
-    )
 
 
 async def _work(world: World, storage: Storage, awake: asyncio.Event) -> None:
@@ -237,13 +156,14 @@ async def _work(world: World, storage: Storage, awake: asyncio.Event) -> None:
     collected = time.monotonic()
     while True:
         awake.clear()
-        if storage.folders.users and time.monotonic() - collected > COLLECT_EVERY_S:
-            collected = time.monotonic()
-            storage.folders.give_back_meanwhile()
         try:
+            if storage.folders.users and time.monotonic() - collected > COLLECT_EVERY_S:
+                collected = time.monotonic()
+                storage.folders.give_back_meanwhile()
             pause = advance(world)
         except Exception as error:  # one bad row must not stop the work of all others for good
-            print(f"work: {type(error).__name__}: {error}", flush=True)  # noqa: T201 - the server's own log
+            with suppress(OSError):  # nor must a log that nobody reads, or a full disk
+                print(f"work: {type(error).__name__}: {error}", flush=True)  # noqa: T201 - the server's own log
             pause = 1.0
         with suppress(TimeoutError):
             await asyncio.wait_for(awake.wait(), pause)
@@ -262,36 +182,6 @@ def _only_one(folder: Path) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def _secure(options: Options) -> Iterator[_Secure | None]:
-    """The second socket and what it shows of itself; None when there shall be none."""
-    if options.tls_port is None:
-        yield None
-        return
-    try:
-        found = certificate(options.folder, options.host, datetime.now(UTC))
-    except ModuleNotFoundError:
-        raise RefusedError("TLS needs the package cryptography: pip install cryptography.") from None
-    with _listening(options.host, options.tls_port, "--tls-port") as listener:
-        yield _Secure(listener, f"localhost:{listener.getsockname()[1]}", found)
-
-
-@contextmanager
-def _listening(host: str, port: int, option: str) -> Iterator[socket.socket]:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        # The HTTP server writes head and body apart; with Nagle on, a client's delayed ACK costs 40 ms an answer.
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        try:
-            listener.bind((host, port))
-        except OSError as error:
-            raise RefusedError(
-                f"Cannot listen on {host}:{port}: {error.strerror}. Choose another {option}; 0 takes a free one."
-            ) from None
-        yield listener
-
-
 def _mark(store: Store) -> str:
     """What tells this folder's programs from all others; made once and kept."""
     row = store.get(MARK_KIND, "mark")
@@ -301,28 +191,9 @@ def _mark(store: Store) -> str:
     return str(row.extra["mark"])
 
 
-def _card(settings: Settings, secure: _Secure | None) -> str:
-    started = datetime.now(UTC).isoformat()
-    port = int(settings.url.rpartition(":")[2])
-    card = {"pid": os.getpid(), "port": port, "url": settings.url, "started": started}
-    if secure is not None:
-        card |= {"tls_url": f"https://{secure.address}", "ca": str(secure.certificate.authority)}
-    return json.dumps(card)
-
-
 def _who(folder: Path) -> str:
     try:
         card = json.loads((folder / "server.json").read_text(encoding="utf-8"))
         return f"pid {card['pid']}, {card['url']}"
     except (OSError, ValueError, KeyError):
         return "starting or stopping"
-
-
-def _write_whole(path: Path, text: str) -> None:
-    part = path.with_suffix(".part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
-
-
-def _nothing(number: int, frame: FrameType | None) -> None:
-    """Take the place of the default, which would end the process at once."""

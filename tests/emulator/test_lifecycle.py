@@ -1,15 +1,20 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
 from google.cloud import aiplatform_v1 as v1
 
+from reconciler.emulator.store import Store
+from reconciler.emulator.work.processes import Processes
+from reconciler.emulator.world import Launch
 from tests.emulator.clients import Cloud, until
 from tests.emulator_fixture import emulator_card, running_emulator, start_emulator, stop_emulator
 
@@ -45,12 +50,58 @@ def test_a_stopped_server_leaves_nothing_behind(tmp_path: Path, programs: Progra
     assert [pid for pid in (*tree, replica) if lives(pid)] == []
 
 
-def test_an_interrupt_ends_the_server_well(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_the_server_well_and_its_log_says_which(tmp_path: Path, number: signal.Signals) -> None:
     server = start_emulator(tmp_path, {})
 
-    server.send_signal(signal.SIGINT)
+    server.send_signal(number)
+    code = server.wait(20)
 
-    assert server.wait(10) == 0
+    assert code == 0
+    assert f"ends, as {number.name} tells it to" in (tmp_path / "server.log").read_text(encoding="utf-8")
+    assert not (tmp_path / "server.json").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGIO, signal.SIGURG, signal.SIGPIPE, signal.SIGCHLD])
+def test_a_signal_that_nobody_meant_ends_nothing(tmp_path: Path, number: signal.Signals) -> None:
+    server = start_emulator(tmp_path, {})
+
+    server.send_signal(number)
+    job = Cloud(emulator_card(tmp_path)["url"], PARENT).job(image="any/image", command=["true"])
+    ended = Cloud(emulator_card(tmp_path)["url"], PARENT).ended(job)
+
+    assert (server.poll(), ended.state) == (None, v1.JobState.JOB_STATE_SUCCEEDED)
+    stop_emulator(server)
+
+
+def test_a_server_that_is_told_to_end_while_it_starts_ends(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "reconciler.emulator", "--state", str(tmp_path)]
+    with (tmp_path / "server.log").open("wb") as log:
+        server = subprocess.Popen(command, stdout=log, stderr=log)
+    until(lambda: (tmp_path / "lock").exists(), bool)  # from here on it has taken the signals over
+
+    server.send_signal(signal.SIGTERM)
+
+    assert server.wait(30) == 0
+
+
+def test_a_program_that_has_ended_keeps_its_number_until_its_group_is_ended(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store.sqlite")
+    runner = Processes(store, time.time, "a-mark-of-this-test")
+    spawn = "import subprocess, sys; print(subprocess.Popen(['sleep', '600']).pid, flush=True); sys.exit(3)"
+    runner.start("one", Launch((sys.executable, "-c", spawn), dict(os.environ), tmp_path / "one", tmp_path / "log"))
+
+    code = until(lambda: runner.exit_code("one"), lambda found: found is not None)
+    [row] = store.every("process")
+    reserved = Path(f"/proc/{row.extra['pid']}").exists()  # nobody else can get this number, nor lead such a group
+    left = int((tmp_path / "log").read_text(encoding="ascii"))
+    gone = until(lambda: runner.gone("one"), bool)
+    until(lambda: lives(left), lambda found: not found)
+
+    assert (code, reserved, gone, Path(f"/proc/{row.extra['pid']}").exists()) == (3, True, True, False)
+    assert runner.exit_code("one") == 3
+    runner.forget("one")
+    store.close()
 
 
 def test_after_a_kill_the_next_start_cleans_up_and_brings_deployed_models_back(
@@ -156,7 +207,7 @@ def test_programs_are_read_from_a_file_and_the_card_tells_where_the_server_is(
     ended = Cloud(card["url"], PARENT).ended(Cloud(card["url"], PARENT).job("echo"))
 
     assert line == f"The embedded Vertex AI answers at {card['url']}\n"
-    assert set(card) == {"pid", "port", "url", "started"}
+    assert set(card) == {"pid", "port", "url", "started", "mark"}
     assert card["pid"] == server.pid
     assert ended.state == v1.JobState.JOB_STATE_SUCCEEDED
     stop_emulator(server)
