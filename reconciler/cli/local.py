@@ -24,6 +24,9 @@ from reconciler.core.errors import LoraformError
 FOLDER = Path(".loraform/vertex")
 """Where its objects and databases live, below the repository's root."""
 
+MARK = "LORAFORM_EMULATOR_MARK"
+"""The variable that every program of a server carries, as `MARK/...` with the mark that is in `server.json`."""
+
 NEEDS = ("httptools", "httpx", "uvicorn")
 """What the extra `local` brings."""
 START_WITHIN = 60.0
@@ -68,7 +71,7 @@ def running(folder: Path) -> Server | None:
     try:
         written = json.loads((folder / "server.json").read_text(encoding="utf-8"))
         server = Server(int(written["pid"]), str(written["url"]), folder, str(written.get("tls_url", "")))
-        alive = "reconciler.emulator" in psutil.Process(server.pid).cmdline()
+        alive = _is_server_of(psutil.Process(server.pid), folder)
     except (OSError, ValueError, KeyError, TypeError, psutil.Error):
         return None
     return server if alive else None
@@ -152,13 +155,15 @@ def stop(server: Server, *, waiting: Callable[[float], None]) -> None:
 def stop_leftovers(folder: Path, *, waiting: Callable[[float], None]) -> int:
     """End the programs of a server that was killed and could not end them itself; how many there were.
 
-    They are known by the server's address in their environment, and by having no living server above them.
+    They are known by the server's mark in their environment, which nothing else carries, and by having no living server
+    above them.
     """
     try:
-        url = json.loads((folder / "server.json").read_text(encoding="utf-8"))["url"]
+        written = json.loads((folder / "server.json").read_text(encoding="utf-8"))
+        url, mark = str(written["url"]), str(written["mark"])
     except (OSError, ValueError, KeyError, TypeError):
         return 0
-    orphans = [process for process in psutil.process_iter() if _is_orphan(process, url)]
+    orphans = [process for process in psutil.process_iter() if _is_orphan(process, mark)]
     for process in orphans:
         try:
             process.terminate()
@@ -168,9 +173,17 @@ def stop_leftovers(folder: Path, *, waiting: Callable[[float], None]) -> int:
     return len(orphans)
 
 
-def _is_orphan(process: psutil.Process, url: str) -> bool:
+def _is_server_of(process: psutil.Process, folder: Path) -> bool:
+    """Whether this process is the server of this folder: after a kill its number may be another's, even a server's."""
+    words = process.cmdline()
+    if "reconciler.emulator" not in words or "--state" not in words[:-1]:
+        return False
+    return Path(process.cwd(), words[words.index("--state") + 1]).resolve() == folder.resolve()
+
+
+def _is_orphan(process: psutil.Process, mark: str) -> bool:
     try:
-        if process.environ().get("LORAFORM_API_ENDPOINT") != url:
+        if not process.environ().get(MARK, "").startswith(f"{mark}/"):
             return False
         return not any("reconciler.emulator" in parent.cmdline() for parent in process.parents())
     except (psutil.Error, OSError):

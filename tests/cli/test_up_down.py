@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import ssl
 import subprocess
@@ -128,3 +129,36 @@ def test_a_port_and_a_folder_can_be_chosen(loraform: Loraform, repository: Path)
         assert (repository / "elsewhere/server.json").exists()
     finally:
         loraform("down", "--state", "elsewhere")
+
+
+def test_down_after_a_kill_spares_programs_that_only_know_the_address(loraform: Loraform, repository: Path) -> None:
+    loraform("up", "--detach")
+    found = server(repository)
+    process = psutil.Process(int(str(found["pid"])))
+    user = subprocess.Popen(["sleep", "600"], env={**os.environ, "LORAFORM_API_ENDPOINT": str(found["url"])})
+    begin = ["sh", "-c", "sleep 600 >&- 2>&- & echo $!"]  # nobody's child, as a killed server's programs are
+    marked = {**os.environ, "LORAFORM_EMULATOR_MARK": f"{found['mark']}/jobs/1/a"}
+    left = psutil.Process(int(subprocess.run(begin, env=marked, stdout=subprocess.PIPE, text=True, check=True).stdout))
+    process.kill()
+    process.wait(10)
+
+    down = loraform("down")
+
+    assert "1 program of it ended now" in down.stdout
+    assert (user.poll(), left.is_running()) == (None, False)
+    user.kill()
+    user.wait()
+
+
+def test_another_folders_server_that_has_got_the_number_is_not_stopped(loraform: Loraform, repository: Path) -> None:
+    loraform("up", "--detach", "--state", "elsewhere")
+    other = json.loads((repository / "elsewhere/server.json").read_text())
+    ours = repository / ".loraform/vertex"
+    ours.mkdir(parents=True)
+    (ours / "server.json").write_text(json.dumps(other))  # as a killed server leaves it
+
+    down = loraform("down")
+
+    assert "not running" in down.stdout
+    assert psutil.Process(other["pid"]).is_running()
+    assert "is down" in loraform("down", "--state", "elsewhere").stdout
