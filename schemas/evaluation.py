@@ -10,9 +10,11 @@ from pydantic_core import PydanticCustomError
 from schemas import gate
 from schemas.effects import Effect
 from schemas.machine import Machine
-from schemas.primitives import METRIC, Block, Positive, Tuple, listed
+from schemas.primitives import FUNCTION, METRIC, TASK, Block, Positive, Tuple, listed
 
 Metric = Annotated[str, Field(pattern=METRIC)]
+Function = Annotated[str, Field(pattern=FUNCTION)]
+Task = Annotated[str, Field(pattern=TASK)]
 
 
 class GateRule(Block):
@@ -46,6 +48,17 @@ def _rule(value: Any) -> Any:
 Rule = Annotated[GateRule, BeforeValidator(_rule, json_schema_input_type=str | GateRule)]
 
 
+class Sql(Block):
+    """The database that `sql_match` runs queries in: made in sqlite, in memory, by a script."""
+
+    field: Annotated[str | None, Effect.EVALUATE] = Field(
+        None, min_length=1, description="The field of each evaluation row that holds the script (CREATE TABLE ...)."
+    )
+    script: Annotated[str | None, Effect.EVALUATE] = Field(
+        None, min_length=1, description="A file of the repository with one script for all rows."
+    )
+
+
 class Evaluation(Block):
     """Scores and bounds."""
 
@@ -55,5 +68,17 @@ class Evaluation(Block):
     gate: Annotated[Tuple[Rule], BeforeValidator(listed, json_schema_input_type=Rule | list[Rule]), Effect.EVALUATE] = (
         Field((), description="Bounds that must all hold: eval_loss <= 1.2, rouge_l >= champion - 0.01")
     )
-    max_samples: Annotated[Positive | None, Effect.EVALUATE] = Field(None, description="Score at most so many rows.")
+    max_samples: Annotated[Positive | None, Effect.EVALUATE] = Field(
+        None, description="Measure at most so many rows, evenly drawn, the same ones each time."
+    )
+    own: Annotated[dict[Metric, Function], Effect.EVALUATE] = Field(
+        {},
+        description="Metrics of your own, by name: PATH.py:FUNCTION of the repository, or package.module:function of "
+        "the image. FUNCTION(answer, expected) or FUNCTION(answer, expected, record) gives a number.",
+    )
+    sql: Sql = Field(Sql(), description="What `sql_match` needs.")
+    base: Annotated[bool, Effect.EVALUATE] = Field(True, description="Measure the base model too, to compare with.")
+    harness: Annotated[Tuple[Task], Effect.EVALUATE] = Field(
+        (), description="Tasks of lm-evaluation-harness by name; the training image must have it installed."
+    )
     machine: Annotated[Machine | None, Effect.RUN] = Field(None, description="A machine of its own.")

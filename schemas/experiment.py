@@ -92,7 +92,8 @@ class Experiment(Manifest):
                 if leaf := leaves.get(f"quantization.{key}"):
                     derived[f"quantization.{key}"] = leaf._replace(default=preset)
         if self.training.chooses_best:
-            for path in ("data.eval", *(f"training.{key}" for key in self.training.selecting())):
+            selecting = (f"training.{key}" for key in self.training.selecting())
+            for path in ("data.eval", "evaluation.max_samples", *selecting):
                 if leaf := leaves.get(path):
                     derived[path] = leaf._replace(effect=Effect.RETRAIN)
         return derived

@@ -15,10 +15,13 @@ _GATE = re.compile(
 )
 ALWAYS = ("eval_loss", "eval_mean_token_accuracy", "train_loss", "perplexity")
 """Metrics that every run with `data.eval` has, beside those that the manifest names."""
-SCORED = ("exact_match", "rouge_l")
+SQL = "sql_match"
+SCORED = ("exact_match", "rouge_l", "f1", "bleu", "chrf", "json_valid", SQL)
 """Metrics that a manifest may name: the tuned model answers the evaluation rows, and each answer gets a score."""
 STOPPED = "stopped"
 """The share of the answers that ended by themselves, beside any of `SCORED`."""
+LEAST_STOPPED = 0.95
+"""What it must at least be: a model that does not end its answers is a broken one."""
 PER_ROW = (*SCORED, STOPPED)
 """Metrics with a score per row, so that a confidence can be asked for."""
 

@@ -16,11 +16,20 @@ from pydantic.json_schema import GenerateJsonSchema
 from schemas.effects import effect_of
 from schemas.endpoint import Endpoint
 from schemas.experiment import Experiment
+from schemas.metrics import Metrics
 from schemas.plan import Plan
 from schemas.project import Project
 
 FOLDER = Path(__file__).with_name("json")
-MODELS: dict[str, type[BaseModel]] = {"experiment": Experiment, "endpoint": Endpoint, "project": Project, "plan": Plan}
+MODELS: dict[str, type[BaseModel]] = {
+    "experiment": Experiment,
+    "endpoint": Endpoint,
+    "project": Project,
+    "plan": Plan,
+    "metrics": Metrics,
+}
+WRITTEN = (Plan, Metrics)
+"""What Loraform writes, and people read."""
 DIALECT = GenerateJsonSchema.schema_dialect
 
 
@@ -34,7 +43,7 @@ def texts() -> dict[Path, str]:
 
 def schema(model: type[BaseModel]) -> dict[str, Any]:
     """The JSON Schema of a manifest or of the plan."""
-    built = model.model_json_schema(by_alias=True, mode="validation" if model is not Plan else "serialization")
+    built = model.model_json_schema(by_alias=True, mode="serialization" if model in WRITTEN else "validation")
     parts = {part.__name__: part for part in _parts(model)}
     for name, definition in [(model.__name__, built), *built.get("$defs", {}).items()]:
         _tidied(definition)

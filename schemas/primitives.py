@@ -33,6 +33,8 @@ BUCKET = r"^[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]$"
 ADOPTED = r"^(projects/[^/\s]+/locations/[^/\s]+/(endpoints|models)/)?[a-z0-9][a-z0-9_-]{0,62}$"
 METRIC = r"^[a-z][a-z0-9_]*$"
 MACHINE = r"^[a-z][a-z0-9-]*$"
+FUNCTION = r"^[A-Za-z0-9_.][A-Za-z0-9_./-]*:[A-Za-z_][A-Za-z0-9_]*$"
+TASK = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 
 PATTERNS: Mapping[str, tuple[str, str]] = {
     NAME: ("name", "must have 1 to 40 lower-case letters, digits and -, and starts with a letter"),
@@ -52,6 +54,8 @@ PATTERNS: Mapping[str, tuple[str, str]] = {
     REGION: ("format", "must be a region, such as europe-west4"),
     BUCKET: ("format", "must be the name of a bucket, without gs://"),
     METRIC: ("format", "must be a name of lower-case letters, digits and _"),
+    FUNCTION: ("format", "must look like metrics/polite.py:score, or package.module:function"),
+    TASK: ("format", "must be a name of letters, digits, _, . and -"),
     MACHINE: ("format", "must be a name as Google Cloud writes it, such as g2-standard-12 or pd-ssd"),
 }
 """What each pattern means: the rule that is broken, and the words that complete `<key> ...`."""

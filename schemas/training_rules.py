@@ -203,8 +203,12 @@ _BOUNDS: dict[str, _Bound] = {
 def evaluation(it: Experiment) -> Iterator[Finding]:
     """Gates name metrics that are measured, on rows that there are."""
     named = it.evaluation.metrics
-    known = [*gate.ALWAYS, *named, *((gate.STOPPED,) if set(named) & set(gate.SCORED) else ())]
-    measurable = (*gate.SCORED, *gate.ALWAYS)
+    own = tuple(it.evaluation.own)
+    scored = set(named) & set(gate.SCORED) or own
+    known = [*gate.ALWAYS, *named, *own, *((gate.STOPPED,) if scored else ())]
+    measurable = (*gate.SCORED, *gate.ALWAYS, *own)
+    yield from _own(it)
+    yield from _sql(it)
     unknown = set(named) - set(measurable)
     meant = [name for name in known if name not in unknown]
     for index, name in enumerate(named):
@@ -217,7 +221,7 @@ def evaluation(it: Experiment) -> Iterator[Finding]:
                 f"always measured are {', '.join(gate.ALWAYS)}.",
             )
     if not it.data.judged:
-        for key in ("metrics", "gate"):
+        for key in ("metrics", "gate", "own"):
             if getattr(it.evaluation, key):
                 yield Finding(
                     ("evaluation", key),
@@ -228,7 +232,7 @@ def evaluation(it: Experiment) -> Iterator[Finding]:
                 )
     for index, rule in enumerate(it.evaluation.gate):
         bound = rule.expression
-        if bound.metric not in known:
+        if bound.metric not in known and not _of_harness(bound.metric, it.evaluation.harness):
             yield Finding(
                 ("evaluation", "gate", index),
                 "gate-metric",
@@ -237,7 +241,7 @@ def evaluation(it: Experiment) -> Iterator[Finding]:
                 f"always there are {', '.join(gate.ALWAYS)}.",
                 absent=("evaluation", "metrics"),
             )
-        elif rule.confidence is not None and bound.metric not in gate.PER_ROW:
+        elif rule.confidence is not None and bound.metric not in (*gate.PER_ROW, *own):
             yield Finding(
                 ("evaluation", "gate", index, "confidence"),
                 "gate-confidence",
@@ -251,6 +255,41 @@ def evaluation(it: Experiment) -> Iterator[Finding]:
                 "no mean of samples is equal to a number with any probability",
                 "Write >= or <=, or delete `confidence`.",
             )
+
+
+def _own(it: Experiment) -> Iterator[Finding]:
+    for name in it.evaluation.own:
+        if name in (*gate.ALWAYS, *gate.SCORED, gate.STOPPED):
+            yield Finding(
+                ("evaluation", "own", name),
+                "metric",
+                f"`{name}` is a metric of Loraform's",
+                "Give yours another name.",
+            )
+
+
+def _sql(it: Experiment) -> Iterator[Finding]:
+    sql = it.evaluation.sql
+    places = [key for key in ("field", "script") if getattr(sql, key) is not None]
+    if len(places) > 1:
+        yield Finding(
+            ("evaluation", "sql", "script"), "sql", "the database is made by one script, not two", "Delete one of them."
+        )
+    if gate.SQL in it.evaluation.metrics and not places:
+        yield Finding(
+            ("evaluation", "metrics"),
+            "sql",
+            f"`{gate.SQL}` needs a database to run queries in",
+            "Write `evaluation: {sql: {field: ...}}`, the field of a row with its script, or `sql: {script: FILE}`.",
+            absent=("evaluation", "sql"),
+        )
+    if places and gate.SQL not in it.evaluation.metrics:
+        yield Finding(("evaluation", "sql"), "sql", f"nothing asks for `{gate.SQL}`", f"Add `{gate.SQL}` to `metrics`.")
+
+
+def _of_harness(metric: str, tasks: Collection[str]) -> bool:
+    """Whether a task may measure it: `arc_easy_acc` of `arc_easy`."""
+    return any(metric.startswith(f"{task.lower().replace('-', '_').replace('.', '_')}_") for task in tasks)
 
 
 def _meant(name: str, known: Collection[str]) -> str:

@@ -66,6 +66,18 @@ class DataSource(_Strict):
         return self.eval is not None or self.eval_fraction is not None
 
 
+class Scoring(_Strict):
+    """How the evaluation goes beyond the named metrics; the keys are the manifest's (`schemas/evaluation.py`)."""
+
+    max_samples: int | None = Field(None, exclude_if=_absent)
+    own: dict[str, str] = Field(default_factory=dict, exclude_if=lambda value: not value)
+    sql_field: str | None = Field(None, exclude_if=_absent)
+    sql_script: str | None = Field(None, exclude_if=_absent, description="Where the script lies.")
+    base: bool = Field(True, exclude_if=lambda value: value)
+    harness: tuple[str, ...] = Field((), exclude_if=lambda value: not value)
+    form: Literal["adapter", "merged"] = Field("adapter", exclude_if=lambda value: value == "adapter")
+
+
 class Output(_Strict):
     """Where the run leaves its traces (gs:// URIs)."""
 
@@ -110,5 +122,6 @@ class TrainingSpec(_Strict):
     training: dict[str, Any] = Field(default_factory=dict)
     metrics: tuple[str, ...] = Field((), description="Evaluation metrics beyond the loss, by name.")
     generation: dict[str, Any] = Field(default_factory=dict, description="SamplingParams for evaluation generations.")
+    scoring: Scoring = Field(Scoring(), exclude_if=lambda value: value == Scoring())
     output: Output
     provenance: Provenance = Provenance()

@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from images.common.row_template import FILE as ROW_TEMPLATE
-from images.train.evaluation import Prediction
-from schemas.row_scores import RowScores
 from schemas.training_spec import TrainingSpec
 
 ADAPTER, MODEL = "adapter_config.json", "config.json"
@@ -26,11 +24,8 @@ def write_artifact(
     tokenizer: Any,
     spec: TrainingSpec,
     stops: Sequence[int],
-    metrics: Mapping[str, float],
-    predictions: Sequence[Prediction],
-    scores: RowScores | None = None,
 ) -> str:
-    """Write everything below `folder` and return the digest."""
+    """Write everything below `folder` but what an evaluation finds, and return the digest."""
     import contextlib
     import io
 
@@ -59,17 +54,16 @@ def write_artifact(
     generation = {**model.generation_config.to_diff_dict(), "eos_token_id": list(stops)}
     generation.pop("transformers_version", None)
     _write_json(folder / "generation_config.json", generation)
-    _write_json(folder / "metrics.json", dict(metrics))
-    if predictions:
-        lines = (json.dumps(_line(p), ensure_ascii=False, sort_keys=True) + "\n" for p in predictions)
-        (folder / "predictions.jsonl").write_text("".join(lines), encoding="utf-8")
-    if scores is not None:
-        (folder / "scores.json").write_text(scores.model_dump_json() + "\n", encoding="utf-8")
     digest = digest_of(folder)
-    (folder / "README.md").write_text(_card(spec, metrics, digest), encoding="utf-8")
+    write_card(folder, spec, {}, digest)
     for file in folder.rglob("*"):
         file.chmod(0o755 if file.is_dir() else 0o644)
     return digest
+
+
+def write_card(folder: Path, spec: TrainingSpec, metrics: Mapping[str, float], digest: str) -> None:
+    """The model card, again once there are metrics."""
+    (folder / "README.md").write_text(_card(spec, metrics, digest), encoding="utf-8")
 
 
 def digest_of(folder: Path) -> str:
@@ -116,15 +110,6 @@ def _write_json(path: Path, value: Mapping[str, Any]) -> None:
 
 def _bytes(value: Any) -> bytes:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
-
-
-def _line(prediction: Prediction) -> dict[str, object]:
-    return {
-        "prompt": prediction.prompt,
-        "expected": prediction.expected,
-        "answer": prediction.answer,
-        "stopped": prediction.stopped,
-    }
 
 
 def _card(spec: TrainingSpec, metrics: Mapping[str, float], digest: str) -> str:

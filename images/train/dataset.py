@@ -7,7 +7,7 @@ because the spec says so are told likewise.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -25,6 +25,8 @@ from schemas.run_record import DataRead
 from schemas.training_spec import DataSource
 
 SHOWN = 20
+SAMPLE_SEED = 0
+"""`evaluation.max_samples` draws the same rows for every run, so that runs can be compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,8 @@ class Rows:
     eval: tuple[Encoded, ...]
     eval_digest: str = ""
     """Of what the rows of `eval` say, before any tokenizer: two runs with the same one were measured on the same."""
+    records: tuple[Mapping[str, Any], ...] = ()
+    """Those of `eval`, as they stand in their file."""
     left_out: dict[str, int] = field(default_factory=dict)
     """Rows that are not used, by reason: bad, long, cut, duplicate, capped."""
 
@@ -72,8 +76,19 @@ def read_files(storage: Storage, data: DataSource, hub: Hub | None = None) -> Ra
     return Raw(tuple(train), tuple(held), (*bad, *more), (*read, *read_too))
 
 
-def prepare(raw: Raw, data: DataSource, tokenizer: Any, stops: Sequence[int], how: Reading, progress: Progress) -> Rows:
-    """Tokenise the records of `raw` and choose among them, or raise `DataInvalid` after telling every bad row."""
+def prepare(
+    raw: Raw,
+    data: DataSource,
+    tokenizer: Any,
+    stops: Sequence[int],
+    how: Reading,
+    progress: Progress,
+    max_samples: int | None = None,
+) -> Rows:
+    """Tokenise the records of `raw` and choose among them, or raise `DataInvalid` after telling every bad row.
+
+    Of the eval rows at most `max_samples` are used.
+    """
     extra = extra_fields((*raw.train, *raw.eval), data.format, how.text_field)
     if extra and data.template is None:
         listed = ", ".join(f"{name} ({count} rows)" for name, count in sorted(extra.items()))
@@ -124,8 +139,17 @@ def prepare(raw: Raw, data: DataSource, tokenizer: Any, stops: Sequence[int], ho
             f"{count} of {len(held)} eval rows stand in the training rows too (the first: {_place(other)} is "
             f"{_place(one)}): what is measured on them says little about new questions"
         )
-    digest = rows_digest(example for example, _ in held)
-    return Rows(tuple(row for _, row in train), tuple(row for _, row in held), digest, dict(left_out))
+    if max_samples is not None and len(held) > max_samples:
+        progress.note(f"{max_samples} of {len(held)} eval rows are measured, as evaluation.max_samples asks")
+        held = drawn(held, max_samples, SAMPLE_SEED)
+    places = {(record.file, record.line): record.value for record in (*raw.eval, *raw.train)}
+    return Rows(
+        tuple(row for _, row in train),
+        tuple(row for _, row in held),
+        rows_digest(example for example, _ in held),
+        tuple(places[example.file, example.line] for example, _ in held),
+        dict(left_out),
+    )
 
 
 def row_template(data: DataSource) -> RowTemplate | None:

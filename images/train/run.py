@@ -1,25 +1,24 @@
 """One training run from spec to record. The order is the law: record, lock, rows, model, training, artifact, record.
 
 Whatever can fail cheaply fails first: a run that exists already or is a duplicate ends before anything heavy is
-imported, a bad row before the model is loaded.
+imported, a bad row, or a metric that cannot be computed, before the model is loaded.
 """
 
 from __future__ import annotations
 
-import math
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from images.train import harness
 from images.train import record as records
 from images.train.base import locate, locate_tokenizer
 from images.train.dataset import Raw, prepare, read_files, sample
-from images.train.evaluation import known_metrics
-from images.train.failures import SpecInvalid
 from images.train.hub import Hub
 from images.train.lock import Lock, take, this_process
 from images.train.progress import Progress
+from images.train.scores import DIGITS, known_metrics
 from images.train.settings import reading
 from images.train.storage import Storage
 from schemas.run_record import Counts, RunRecord
@@ -44,7 +43,8 @@ def run(spec: TrainingSpec, folder: str | None, progress: Progress, storage: Sto
             reused=True,
         )
         return
-    wanted = known_metrics(spec.metrics, spec.data.judged, spec.data.format)
+    wanted = known_metrics(spec.metrics, tuple(spec.scoring.own), spec.data.judged, spec.data.format)
+    harness.check(spec.scoring.harness)
     target = (folder or spec.output.record.removesuffix(".json") + "/model").rstrip("/")
     job = env.get("CLOUD_ML_JOB_ID", "")
     with take(storage, spec.output.lock, this_process(job, spec.attempt)) as lock:
@@ -75,17 +75,20 @@ def _train(
     started: float,
 ) -> RunRecord:
     base = locate(spec.model, storage, progress, env)
-    from images.train.artifact import write_artifact
+    from images.train.artifact import write_artifact, write_card
     from images.train.checkpoints import keeper
-    from images.train.evaluation import DIGITS, means, predict, score
+    from images.train.evaluation import EvalRows, evaluate
+    from images.train.evaluation_files import write_evaluation
+    from images.train.evaluation_order import settings_of
     from images.train.fitting import expected_steps, fit
     from images.train.loading import load_model, load_tokenizer, stop_ids
+    from images.train.served import Artifact
     from images.train.settings import look_at_hardware, lora_config, quantization_config, sft_config
 
     words = locate_tokenizer(spec.model, base, storage, progress, env)
     tokenizer = load_tokenizer(words, spec.model, spec.training.get("eos_token"))
     stops = stop_ids(base, tokenizer)
-    rows = prepare(raw, spec.data, tokenizer, stops, reading(spec), progress)
+    rows = prepare(raw, spec.data, tokenizer, stops, reading(spec), progress, spec.scoring.max_samples)
     shown = sample(rows.train[0], tokenizer)
     progress.say("sample", **shown)
 
@@ -102,6 +105,7 @@ def _train(
         threads=hardware.threads,
     )
     with tempfile.TemporaryDirectory(prefix="loraform-train-") as scratch:
+        measured = settings_of(spec, wanted, rows, storage, Path(scratch))
         steps = expected_steps(len(rows.train), spec.training)
         config = sft_config(spec, hardware, f"{scratch}/checkpoints", steps, progress)
         adapter = lora_config(spec)
@@ -111,31 +115,34 @@ def _train(
         def keep(model: Any, epoch: int, step: int) -> None:
             out = Path(scratch) / f"checkpoint-{epoch}"
             out.mkdir()
-            write_artifact(out, model, tokenizer, spec, stops, {}, ())
+            write_artifact(out, model, tokenizer, spec, stops)
             uri = f"{str(spec.output.checkpoints).rstrip('/')}/{out.name}"
             storage.upload_folder(out, uri)
             progress.say("checkpoint", epoch=epoch, step=step, uri=uri)
 
         keeping = keeper(keep) if spec.output.checkpoints else None
         fitted = fit(model, tokenizer, rows, config, adapter, progress, lock.check, keeping)
-        metrics = dict(fitted.metrics)
-        predictions, scores = [], None
-        if wanted:
-            progress.say("phase", phase="evaluation")
-            limit = spec.generation.get("max_tokens")
-            predictions = predict(fitted.trainer.model, tokenizer, rows.eval, stops, limit)
-            if not predictions:
-                raise SpecInvalid("no eval row has a prompt that can be asked", "Drop evaluation.metrics.")
-            scores = score(predictions, wanted, rows.eval_digest)
-            metrics |= means(scores)
-        metrics = {name: round(value, DIGITS) for name, value in metrics.items() if math.isfinite(value)}
-        progress.say("metrics", **metrics)
+        metrics = {name: round(value, DIGITS) for name, value in fitted.metrics.items()}
         progress.say("phase", phase="artifact")
         lock.check()
         out = Path(scratch) / "artifact"
         out.mkdir()
-        digest = write_artifact(out, fitted.trainer.model, tokenizer, spec, stops, metrics, predictions, scores)
-        storage.upload_folder(out, target)
+        digest = write_artifact(out, fitted.trainer.model, tokenizer, spec, stops)
+        batch, steps, seconds = fitted.effective_batch, fitted.steps, fitted.seconds
+        storage.upload_folder(out, target)  # Whatever becomes of the evaluation, what was trained is kept.
+        del model, fitted  # Training wants its memory no more: the evaluation loads the artifact.
+        if rows.eval or measured.harness_tasks:
+            progress.say("phase", phase="evaluation")
+            artifact = Artifact(out, base, spec.model, spec.method, quantization)
+            found = evaluate(
+                measured, artifact, EvalRows(rows.eval, tokenizer, stops, rows.eval_digest), hardware, progress
+            )
+            metrics |= found.metrics
+            write_evaluation(out, found)
+            write_card(out, spec, metrics, digest)
+            lock.check()
+            storage.upload_folder(out, target)
+        progress.say("metrics", **metrics)
     return RunRecord(
         fleet=spec.fleet,
         experiment=spec.experiment,
@@ -154,14 +161,14 @@ def _train(
             train_rows=len(rows.train),
             eval_rows=len(rows.eval),
             train_tokens=rows.tokens,
-            effective_batch=fitted.effective_batch,
-            optimizer_steps=fitted.steps,
+            effective_batch=batch,
+            optimizer_steps=steps,
             left_out=rows.left_out,
         ),
         versions=records.versions(),
         started=records.timestamp(started),
         finished=records.timestamp(progress.clock()),
-        train_seconds=round(fitted.seconds, 3),
+        train_seconds=round(seconds, 3),
         commit=spec.provenance.commit,
         plan=spec.provenance.plan,
         strategy=spec.provenance.strategy,

@@ -22,7 +22,7 @@ from reconciler.core.resources import Failure, Json, LiveResource, Phase, Resour
 from reconciler.core.target import region_of
 from schemas.effects import Effect
 from schemas.primitives import seconds
-from schemas.training_spec import DataSource, MixedRows, Output, Provenance, TrainingSpec
+from schemas.training_spec import DataSource, MixedRows, Output, Provenance, Scoring, TrainingSpec
 
 NAME = "custom_job"
 
@@ -60,6 +60,17 @@ PHASES: Mapping[str, Phase] = {
 STRATEGIES = ("STRATEGY_UNSPECIFIED", "ON_DEMAND", "LOW_COST", "STANDARD", "SPOT", "", "FLEX_START")
 """`google.cloud.aiplatform.v1.Scheduling.Strategy` by number."""
 
+READ = (
+    "model.base",
+    "model.tokenizer",
+    "data.train",
+    "data.mix",
+    "data.eval",
+    "evaluation.own",
+    "evaluation.sql.script",
+)
+"""The fields whose files the job reads."""
+
 RECIPE: int = TrainingSpec.model_fields["recipe"].default
 """The trainer's recipe: raised by hand, with a `!`, when the same spec means another result on purpose."""
 
@@ -76,7 +87,7 @@ def desired(subject: Subject) -> Resource:
         attempt_key=attempt_key(_settings(subject)),
         fields=subject.fields(Effect.RETRAIN, Effect.RUN, Effect.EVALUATE),
         body=_body(subject, identity, spec),
-        uploads=subject.uploads("model.base", "model.tokenizer", "data.train", "data.mix", "data.eval"),
+        uploads=subject.uploads(*READ),
         once=True,
         accelerators=run.machine.accelerator_count * run.machine.replica_count,
         rungs=rungs(subject, identity),
@@ -134,8 +145,22 @@ def training_spec(subject: Subject, identity: str) -> TrainingSpec:
         training=dict(experiment.training),
         metrics=experiment.evaluation.metrics,
         generation=dict(experiment.serving.generation) if experiment.serving else {},
+        scoring=_scoring(subject),
         output=Output(record=target.record_uri(identity), lock=target.lock_uri(identity)),
         provenance=Provenance(manifest=subject.source.path),
+    )
+
+
+def _scoring(subject: Subject) -> Scoring:
+    block, serving = subject.experiment.evaluation, subject.experiment.serving
+    return Scoring(
+        max_samples=block.max_samples,
+        own={name: subject.uri(f"evaluation.own.{name}") for name in sorted(block.own)},
+        sql_field=block.sql.field,
+        sql_script=subject.uri("evaluation.sql.script") if block.sql.script is not None else None,
+        base=block.base,
+        harness=block.harness,
+        form="merged" if serving is not None and serving.form == "merged" else "adapter",
     )
 
 

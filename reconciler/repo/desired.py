@@ -17,7 +17,6 @@ from reconciler.core.resources import Resource, Source
 from reconciler.core.target import Target
 from reconciler.repo.files import Files
 from reconciler.repo.inputs import inputs_of
-from reconciler.repo.limits import not_yet
 from schemas.effects import declared_fields
 from schemas.experiment import Experiment
 from schemas.project import Project
@@ -59,10 +58,6 @@ def _of_experiment(
     inputs, problems = inputs_of(experiment, target, files)
     diagnostics = [
         Diagnostic(locate(problem.path), problem.rule, problem.message, problem.remedy) for problem in problems
-    ]
-    diagnostics += [
-        Diagnostic(locate(limit.path), "not-yet", limit.message, limit.remedy, limit.severity)
-        for limit in not_yet(experiment)
     ]
     if any(item.severity is Severity.ERROR for item in diagnostics):
         return (), diagnostics

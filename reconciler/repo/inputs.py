@@ -62,7 +62,20 @@ def inputs_of(experiment: Experiment, target: Target, files: Files) -> tuple[dic
     parts = [found.get(f"data.mix.{index}") for index in range(len(mix))]
     if mix and all(parts):
         found["data.mix"] = _mixed([part for part in parts if part is not None], [item.weight for item in mix])
+    own = [f"evaluation.own.{name}" for name in sorted(experiment.evaluation.own)]
+    if own and all(path in found for path in own):
+        found["evaluation.own"] = _together({path.rpartition(".")[2]: found[path] for path in own})
     return found, problems
+
+
+def _together(parts: Mapping[str, Input]) -> Input:
+    """The field `evaluation.own` as a whole."""
+    return Input(
+        "",
+        {name: part.pin for name, part in parts.items()},
+        ", ".join(f"{name}: {part.shown}" for name, part in parts.items()),
+        tuple(upload for part in parts.values() for upload in part.uploads),
+    )
 
 
 def _mixed(parts: Sequence[Input], weights: Sequence[float]) -> Input:
@@ -94,6 +107,8 @@ def named(experiment: Experiment) -> tuple[Named, ...]:
         ("data.train", rows.train, "rows"),
         *((f"data.mix.{index}", item.rows, "rows") for index, item in enumerate(rows.mix)),
         ("data.eval", rows.eval, "rows"),
+        *((f"evaluation.own.{name}", place, "function") for name, place in sorted(experiment.evaluation.own.items())),
+        ("evaluation.sql.script", experiment.evaluation.sql.script, "file"),
     ]
     return tuple((path, text, reader) for path, text, reader in every if text is not None)
 
@@ -149,6 +164,25 @@ def _rows(text: str, target: Target, files: Files) -> Input:
     return _uploaded(text, content, target)
 
 
+def _function(text: str, target: Target, files: Files) -> Input:
+    """A function of the user's: of a file of the repository, or of a module that the image has."""
+    place, _, function = text.rpartition(":")
+    if not place.endswith(".py"):
+        return _elsewhere(text)
+    found = _file(place, target, files)
+    return Input(f"{found.uri}:{function}", [found.pin, function], f"{found.shown}:{function}", found.uploads)
+
+
+def _file(text: str, target: Target, files: Files) -> Input:
+    """A file of the repository that the job reads as it is."""
+    place = data_location(text)
+    if not isinstance(place, RepositoryPath) or "*" in place.path:
+        raise BadLocation("location", f"{text} is no file of the repository", "Name a file that is committed here.")
+    if files.is_folder(place.path):
+        raise Unreadable(f"{text} is a folder, not a file", "name a file")
+    return _uploaded(text, files.content(place.path), target)
+
+
 def _template(text: str, target: Target, files: Files) -> Input:
     """A template is its text, whether it stands in the manifest or in a file."""
     if is_inline_template(text):
@@ -189,5 +223,7 @@ _READERS: Mapping[str, Reader] = {
     "tokenizer": _tokenizer,
     "template": _template,
     "row_template": _row_template,
+    "function": _function,
+    "file": _file,
     "rows": _rows,
 }

@@ -116,6 +116,13 @@ def subject(
         inputs["model.chat_template"] = Input(model.chat_template, model.chat_template, model.chat_template)
     if rows.template is not None:
         inputs["data.template"] = Input(rows.template, rows.template, rows.template)
+    scored = experiment.evaluation
+    for name, place in scored.own.items():
+        inputs[f"evaluation.own.{name}"] = Input(place, place, place)
+    if scored.own:
+        inputs["evaluation.own"] = Input("", dict(scored.own), str(scored.own))
+    if scored.sql.script is not None:
+        inputs["evaluation.sql.script"] = Input(scored.sql.script, scored.sql.script, scored.sql.script)
     for index, mixed in enumerate(rows.mix):
         inputs[f"data.mix.{index}"] = Input(mixed.rows, mixed.rows, mixed.rows)
     if rows.mix:

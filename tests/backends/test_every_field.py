@@ -81,6 +81,8 @@ VALUES: dict[str, Any] = {
     "serving.encryption_spec.kms_key_name": KEY,
     "serving.autoscaling_metric_specs": [{"metric_name": "aiplatform.googleapis.com/x", "target": 7}],
     "evaluation.metrics": ["exact_match"],
+    "evaluation.own": {"polite": "polite.scores:polite"},
+    "evaluation.sql.script": "shop.sql",
     "evaluation.gate": ["eval_loss <= 9"],
     "serving.rollout.steps": [50, 100],
 }

@@ -237,7 +237,9 @@ def test_a_missing_tiny_base_says_how_to_make_it(tmp_path: Path) -> None:
         ({"model": {"base": "./nowhere"}}, "missing-file", "there is no base model at ./nowhere"),
         ({"model": {"tokenizer": "./nowhere"}}, "missing-file", "nowhere does not exist"),
         ({"model": {"chat_template": "binary.jinja"}}, "missing-file", "cannot be read as a text"),
-        ({"evaluation": {"max_samples": 10}}, "not-yet", "scoring a sample"),
+        ({"evaluation": {"own": {"mine": "none.py:score"}}}, "missing-file", "none.py does not exist"),
+        ({"evaluation": {"sql": {"script": "gs://b/shop.sql"}}}, "location", "is no file of the repository"),
+        ({"evaluation": {"sql": {"script": "data"}}}, "missing-file", "data is a folder, not a file"),
     ],
 )
 def test_what_cannot_be_obeyed_is_an_error_with_a_way_out(

@@ -16,9 +16,10 @@ import pytest
 
 from images.common.storage import fetch_folder
 from images.train import record as records
-from images.train.evaluation import means
+from images.train.scores import means
 from images.train.storage import Storage
 from schemas.gate import ALWAYS
+from schemas.metrics import Metrics
 from schemas.row_scores import RowScores
 from schemas.run_record import RunRecord
 from tests.images.train.conftest import IDENTITY
@@ -114,7 +115,17 @@ def test_a_lora_run_leaves_an_adapter_and_a_record(bench: Bench, tmp_path: Path)
     assert config["base_model_name_or_path"] == f"{bench.bucket}/base"
     assert config["target_modules"] == sorted(config["target_modules"])
     assert json.loads((folder / "generation_config.json").read_text())["eos_token_id"] == [2]
-    assert json.loads((folder / "metrics.json").read_text()) == record.metrics
+    report = Metrics.model_validate_json((folder / "metrics.json").read_text())
+    assert {**report.metrics, "train_loss": record.metrics["train_loss"]} == record.metrics
+    assert (report.rows, report.answers, report.form, len(report.samples)) == (8, 8, "adapter", 8)
+    assert report.metrics["eval_loss"] < report.base["eval_loss"]
+    lines = [json.loads(line) for line in (folder / "predictions.jsonl").read_text().splitlines()]
+    matched = [line["scores"]["exact_match"] for line in lines]
+    gained = [one - line["base"]["scores"]["exact_match"] for one, line in zip(matched, lines, strict=True)]
+    assert report.metrics["exact_match"] == pytest.approx(sum(matched) / 8)
+    assert report.gains["exact_match"].gain == pytest.approx(sum(gained) / 8)
+    assert report.intervals["exact_match"].low <= report.metrics["exact_match"] <= report.intervals["exact_match"].high
+    assert report.checks["stopped"].passed is (report.metrics["stopped"] >= 0.95)
     scores = RowScores.model_validate_json((folder / "scores.json").read_text())
     assert set(record.metrics) == {*ALWAYS, "exact_match", "stopped"}
     assert record.metrics["perplexity"] == pytest.approx(math.exp(record.metrics["eval_loss"]), abs=1e-4)
@@ -125,6 +136,24 @@ def test_a_lora_run_leaves_an_adapter_and_a_record(bench: Bench, tmp_path: Path)
     assert record.data[0].generation is not None
     assert record.sample["learnt"] == "On shelf 0.<|end|>"
     assert bench.storage.read(f"{bench.bucket}/runs/one.lock") is None
+
+
+def test_queries_and_a_users_own_metric_are_judged_after_a_training(bench: Bench) -> None:
+    script = "CREATE TABLE shelf (n INT); INSERT INTO shelf VALUES (1), (2);"
+    rows = [{"prompt": f"above {n}?", "completion": f"SELECT n FROM shelf WHERE n > {n}"} for n in range(8)]
+    bench.storage.write(f"{bench.bucket}/sql.jsonl", "".join(json.dumps(row) + "\n" for row in rows).encode())
+    bench.storage.write(f"{bench.bucket}/shop.sql", script.encode())
+    bench.storage.write(f"{bench.bucket}/own.py", b"def short(answer, expected, record):\n    return len(record)\n")
+    place = f"{bench.bucket}/sql.jsonl"
+
+    record = bench.train(
+        "sql",
+        metrics=["sql_match"],
+        data={"train": place, "eval": place, "format": "prompt_completion"},
+        scoring={"own": {"short": f"{bench.bucket}/own.py:short"}, "sql_script": f"{bench.bucket}/shop.sql"},
+    )
+
+    assert (record.metrics["short"], 0 <= record.metrics["sql_match"] <= 1) == (2.0, True)
 
 
 def test_the_same_seed_gives_the_same_adapter_and_another_seed_another(bench: Bench) -> None:
