@@ -143,8 +143,14 @@ def prepare(
         progress.note(f"{max_samples} of {len(held)} eval rows are measured, as evaluation.max_samples asks")
         held = drawn(held, max_samples, SAMPLE_SEED)
     places = {(record.file, record.line): record.value for record in (*raw.eval, *raw.train)}
+    learnt = tuple(sequence for _, row in train for sequence in _sequences(row))
+    if len(learnt) > len(train):
+        progress.note(
+            f"the chat template writes earlier answers differently from the last one: {len(learnt) - len(train)} of "
+            f"them are learnt in sequences of their own, {len(learnt)} of {len(train)} rows"
+        )
     return Rows(
-        tuple(row for _, row in train),
+        learnt,
         tuple(row for _, row in held),
         rows_digest(example for example, _ in held),
         tuple(places[example.file, example.line] for example, _ in held),
@@ -219,10 +225,10 @@ def _of_length(pairs: list[Pair], how: Reading) -> tuple[list[Pair], list[BadRow
         return pairs, []
     kept, long = [], []
     for example, row in pairs:
-        if len(row.input_ids) <= limit:
+        if row.longest <= limit:
             kept.append((example, row))
             continue
-        reason = f"{len(row.input_ids)} tokens are more than training.max_length ({limit})"
+        reason = f"{row.longest} tokens are more than training.max_length ({limit})"
         long.append(BadRow(example.file, example.line, reason))
         if how.long == "truncate":
             kept.append((example, _cut(row, limit, how.keep_end)))
@@ -230,10 +236,16 @@ def _of_length(pairs: list[Pair], how: Reading) -> tuple[list[Pair], list[BadRow
 
 
 def _cut(row: Encoded, length: int, keep_end: bool) -> Encoded:
+    earlier = tuple(_cut(one, length, keep_end) for one in row.earlier)
     if keep_end:
-        gone = len(row.input_ids) - length
-        return Encoded(row.input_ids[gone:], row.labels[gone:], max(0, row.prompt - gone), row.answer)
-    return Encoded(row.input_ids[:length], row.labels[:length], min(row.prompt, length), row.answer)
+        gone = max(0, len(row.input_ids) - length)
+        return Encoded(row.input_ids[gone:], row.labels[gone:], max(0, row.prompt - gone), row.answer, earlier)
+    return Encoded(row.input_ids[:length], row.labels[:length], min(row.prompt, length), row.answer, earlier)
+
+
+def _sequences(row: Encoded) -> tuple[Encoded, ...]:
+    """What is learnt of a row, each sequence by itself, in the order of the turns."""
+    return (*(one for one in row.earlier if _learns(one)), replace(row, earlier=()))
 
 
 def _learns(row: Encoded) -> bool:

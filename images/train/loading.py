@@ -1,4 +1,8 @@
-"""Tokenizer and base model from a local folder, as training wants them: template, stop tokens, dtype, quantisation."""
+"""Tokenizer and base model from a local folder, as training wants them: template, stop tokens, dtype, quantisation.
+
+A chat template that writes the day's date (Llama 3.2) gets one fixed day: else the same rows would be other tokens
+tomorrow, and the server would render another text than was learnt.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,14 @@ from typing import Any
 from images.train.failures import ModelNotFound, SpecInvalid
 from images.train.settings import Hardware
 from schemas.training_spec import ModelSource
+
+CLOCK = "strftime_now"
+"""The name by which a template asks for the day."""
+
+FIXED_DAY = (
+    '{%- macro strftime_now(format) -%}{{ {"%Y-%m-%d": "2024-07-26"}.get(format, "26 Jul 2024") }}{%- endmacro -%}\n'
+)
+"""26 July 2024 is the day that Llama's own template falls back on."""
 
 
 def load_tokenizer(folder: Path, source: ModelSource, eos_token: str | None = None) -> Any:
@@ -24,6 +36,8 @@ def load_tokenizer(folder: Path, source: ModelSource, eos_token: str | None = No
         ) from error
     if source.chat_template is not None:
         tokenizer.chat_template = source.chat_template
+    if isinstance(tokenizer.chat_template, str) and CLOCK in tokenizer.chat_template.replace(FIXED_DAY, ""):
+        tokenizer.chat_template = FIXED_DAY + tokenizer.chat_template.removeprefix(FIXED_DAY)
     if eos_token is not None:
         if eos_token not in tokenizer.get_vocab():
             raise SpecInvalid(f"training.eos_token {eos_token!r} is not in the vocabulary", "Name a token that is.")
@@ -31,6 +45,11 @@ def load_tokenizer(folder: Path, source: ModelSource, eos_token: str | None = No
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
+
+
+def has_fixed_day(tokenizer: Any) -> bool:
+    """True when the chat template would write another date every day, and was given a fixed one."""
+    return isinstance(tokenizer.chat_template, str) and tokenizer.chat_template.startswith(FIXED_DAY)
 
 
 def stop_ids(folder: Path, tokenizer: Any) -> tuple[int, ...]:

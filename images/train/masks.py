@@ -1,8 +1,10 @@
 """Examples to token ids and labels: what the model sees, and which of it counts in the loss.
 
 Answers only, by default. Templates with `{% generation %}` markers say themselves what an answer is; for all others it
-is found by prefix difference: the turns before an answer, rendered with the generation prompt, against the turns up to
-it. Refuses what would train something else than meant: prefixes that do not match, a missing end of turn, two BOS.
+is found by difference: the turns before an answer, rendered with the generation prompt, against the turns up to it.
+What stands before an answer is tokenised as a server does it. An answer that a template writes differently once more
+turns follow (Qwen 3 drops the thinking of the past) is learnt in a sequence of its own, where it is the last one.
+Refuses what would train something else than meant: an answer that cannot be told, a missing end of turn, two BOS.
 """
 
 from __future__ import annotations
@@ -21,13 +23,20 @@ IGNORED = -100
 class Encoded:
     """One row as the trainer takes it. `labels` equals `input_ids` where the loss counts, else -100.
 
-    `prompt` is how many tokens stand before the last answer; 0 if there is nothing to ask.
+    `prompt` is how many tokens stand before the last answer; 0 if there is nothing to ask. `earlier` are the answers
+    before it that need a sequence of their own.
     """
 
     input_ids: tuple[int, ...]
     labels: tuple[int, ...]
     prompt: int
     answer: str
+    earlier: tuple[Encoded, ...] = ()
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest of its sequences."""
+        return max(len(self.input_ids), *(len(row.input_ids) for row in self.earlier), 0)
 
 
 def encode(
@@ -73,35 +82,68 @@ def render(tokenizer: Any, turns: Sequence[dict[str, Any]], tools: Sequence[Any]
 
 
 def _chat(chat: Chat, tokenizer: Any, stops: frozenset[int], answers_only: bool, marked: bool) -> Encoded:
+    if answers_only and not marked:
+        return _by_difference(chat, tokenizer, stops)
     ids = _ids(tokenizer, render(tokenizer, chat.turns, chat.tools, ask=False))
     last = max(index for index, turn in enumerate(chat.turns) if turn["role"] == "assistant")
     before = _ids(tokenizer, render(tokenizer, chat.turns[:last], chat.tools, ask=True)) if last else []
     # The prompt of the last answer is wanted for evaluation also where the loss does not need it.
     prompt = len(before) if ids[: len(before)] == before else 0
-    if answers_only:
-        answers = _marked(chat, tokenizer, ids) if marked else _by_prefix(chat, tokenizer, ids)
-        labels = _learnt(ids, answers, stops)
-    else:
-        labels = list(ids)
-    return Encoded(tuple(ids), tuple(labels), prompt, str(chat.turns[last]["content"]))
+    labels = _learnt(ids, _marked(chat, tokenizer, ids), stops) if answers_only else list(ids)
+    return Encoded(tuple(ids), tuple(labels), prompt, _content(chat, last))
 
 
-def _by_prefix(chat: Chat, tokenizer: Any, ids: list[int]) -> list[tuple[int, int]]:
-    """The spans of the answers in `ids`, found by rendering the turns up to each of them."""
-    spans = []
-    for index, turn in enumerate(chat.turns):
-        if turn["role"] != "assistant" or index < chat.learn_from:
-            continue
-        asked = _ids(tokenizer, render(tokenizer, chat.turns[:index], chat.tools, ask=True)) if index else []
-        answered = _ids(tokenizer, render(tokenizer, chat.turns[: index + 1], chat.tools, ask=False))
-        if answered[: len(asked)] != asked or ids[: len(answered)] != answered:
-            raise Refused(
-                f"the chat template renders the turns before messages[{index}] differently once it is answered, so "
-                "the answer cannot be told from the prompt; give a template with generation markers, or one row per "
-                "answer, or set assistant_only_loss: false"
-            )
-        spans.append((len(asked), len(answered)))
-    return spans
+def _by_difference(chat: Chat, tokenizer: Any, stops: frozenset[int]) -> Encoded:
+    """The row up to its last answer; earlier answers are learnt in it where they stand in it as they are served."""
+    answers = [index for index, turn in enumerate(chat.turns) if turn["role"] == "assistant"]
+    learnt = [index for index in answers if index >= chat.learn_from]
+    if not learnt:
+        raise Refused("no answer in it counts in the loss")
+    last = learnt[-1]
+    asked, ids = _answered(chat, last, tokenizer)
+    spans, apart = [(asked, len(ids))], []
+    for index in learnt[:-1]:
+        before, own = _answered(chat, index, tokenizer)
+        if ids[: len(own)] == own:
+            spans.append((before, len(own)))
+        else:
+            labels = _learnt(own, [(before, len(own))], stops)
+            apart.append(Encoded(tuple(own), tuple(labels), before, _content(chat, index)))
+    labels = _learnt(ids, sorted(spans), stops)
+    return Encoded(tuple(ids), tuple(labels), asked, _content(chat, last), tuple(apart))
+
+
+def _answered(chat: Chat, index: int, tokenizer: Any) -> tuple[int, list[int]]:
+    """(tokens before it, all tokens) of the turns up to the answer `index`, as if it had just been given.
+
+    A server tokenises the prompt alone: where a token would reach over the end of the prompt, it is cut here too.
+    """
+    prompt = render(tokenizer, chat.turns[:index], chat.tools, ask=True) if index else ""
+    answer = _after(prompt, render(tokenizer, chat.turns[: index + 1], chat.tools, ask=False), chat.turns[:index])
+    if answer is None:
+        raise Refused(
+            f"the chat template renders the turns before messages[{index}] differently once it is answered, so "
+            "the answer cannot be told from the prompt; give a template with generation markers in "
+            "model.chat_template, or set assistant_only_loss: false"
+        )
+    asked = _ids(tokenizer, prompt) if prompt else []
+    return len(asked), asked + _ids(tokenizer, answer)
+
+
+def _after(prompt: str, text: str, before: Sequence[dict[str, Any]]) -> str | None:
+    """What of `text` answers `prompt`; None where that cannot be told.
+
+    Mistral's templates leave the system turn out once there is an answer: then it is what follows the last question.
+    """
+    if text.startswith(prompt):
+        return text[len(prompt) :]
+    question = str(before[-1].get("content") or "").strip() if before else ""
+    asked = prompt[prompt.rfind(question) :] if question and question in prompt else ""
+    return text[text.rfind(asked) + len(asked) :] if asked and asked in text else None
+
+
+def _content(chat: Chat, index: int) -> str:
+    return str(chat.turns[index]["content"])
 
 
 def _marked(chat: Chat, tokenizer: Any, ids: list[int]) -> list[tuple[int, int]]:

@@ -81,13 +81,15 @@ def _train(
     from images.train.evaluation_files import write_evaluation
     from images.train.evaluation_order import settings_of
     from images.train.fitting import expected_steps, fit
-    from images.train.loading import load_model, load_tokenizer, stop_ids
+    from images.train.loading import has_fixed_day, load_model, load_tokenizer, stop_ids
     from images.train.served import Artifact
     from images.train.settings import look_at_hardware, lora_config, quantization_config, sft_config
 
     words = locate_tokenizer(spec.model, base, storage, progress, env)
     tokenizer = load_tokenizer(words, spec.model, spec.training.get("eos_token"))
     stops = stop_ids(base, tokenizer)
+    if has_fixed_day(tokenizer):
+        progress.note("the chat template writes the day's date: it is 26 Jul 2024 here and where the model is served")
     rows = prepare(raw, spec.data, tokenizer, stops, reading(spec), progress, spec.scoring.max_samples)
     shown = sample(rows.train[0], tokenizer)
     progress.say("sample", **shown)

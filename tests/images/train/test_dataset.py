@@ -293,3 +293,22 @@ def test_fields_that_are_not_learnt_get_one_line(
     assert notes(heard) == [
         "fields that rows of format messages do not have are not learnt: id (2 rows), source (1 rows)"
     ]
+
+
+def test_answers_that_a_template_rewrites_later_are_sequences_of_their_own_in_training_alone(
+    make_tokenizer: Callable[..., Any], heard: Heard, write_rows: Write
+) -> None:
+    template = (
+        "{% for m in messages %}<|{{ m['role'] }}|>"
+        "{{ m['content'] if loop.last or m['role'] == 'user' else '' }}<|end|>"
+        "{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"
+    )
+    turns = [*chat("Where?", "Here.")["messages"], *chat("When?", "Now.")["messages"]]
+    file, held = write_rows([{"messages": turns}]), write_rows([{"messages": turns}], "eval.jsonl")
+    tokenizer = make_tokenizer(template)
+
+    rows = prepared(tokenizer, heard[0], file, held)
+
+    assert [sample(row, tokenizer)["learnt"] for row in rows.train] == ["Here.<|end|>", "Now.<|end|>"]
+    assert [sample(row, tokenizer)["learnt"] for row in rows.eval] == ["Now.<|end|>"]
+    assert any("1 of them are learnt in sequences of their own, 2 of 1 rows" in note for note in notes(heard))

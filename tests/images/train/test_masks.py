@@ -86,17 +86,18 @@ def test_all_tokens_count_when_the_user_wants_it(make_tokenizer: Make) -> None:
     assert row.labels == row.input_ids
 
 
-def test_a_template_that_rewrites_the_past_is_refused(make_tokenizer: Make) -> None:
+def test_an_answer_that_the_template_forgets_later_is_learnt_in_a_sequence_of_its_own(make_tokenizer: Make) -> None:
     forgets = (
         "{{ bos_token }}{% for m in messages %}<|{{ m['role'] }}|>"
         "{% if m['role'] == 'assistant' and not loop.last %}...{% else %}{{ m['content'] }}{% endif %}<|end|>"
         "{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"
     )
+    tokenizer = make_tokenizer(forgets)
 
-    reason = refusal(make_tokenizer(forgets), Chat((ASK, ANSWER, MORE, LAST)))
+    row = encoded(tokenizer, Chat((ASK, ANSWER, MORE, LAST)))
 
-    assert "before messages[1] differently once it is answered" in reason
-    assert "assistant_only_loss: false" in reason
+    assert [learnt(tokenizer, one) for one in (*row.earlier, row)] == ["On the table.<|end|>", "Under it.<|end|>"]
+    assert "..." in tokenizer.decode(list(row.input_ids))
 
 
 def test_a_template_whose_generation_prompt_is_not_in_the_answer_is_refused(make_tokenizer: Make) -> None:
