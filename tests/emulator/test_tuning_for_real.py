@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from google import genai
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
+from google.genai import types
+from google.oauth2.credentials import Credentials
 
 from tests.emulator.clients import until
 from tests.emulator_fixture import post, running_emulator
@@ -22,7 +25,38 @@ PARENT = "projects/real/locations/us-central1"
 
 def tuned(url: str, body: dict[str, Any]) -> dict[str, Any]:
     """Create a tuning job and wait for its end."""
-    name = post(f"{url}/v1beta1/{PARENT}/tuningJobs", body)["name"]
+    return ended(url, post(f"{url}/v1beta1/{PARENT}/tuningJobs", body)["name"])
+
+
+def distilled(url: str, prompts: str, output: str) -> dict[str, Any]:
+    """The same for a distillation, as google-genai's users write it."""
+    client = genai.Client(
+        vertexai=True,
+        project="real",
+        location="us-central1",
+        credentials=Credentials(token="x"),
+        http_options=types.HttpOptions(base_url=url),
+    )
+    job = client.tunings.tune(
+        base_model="qwen/qwen3@qwen3-4b",
+        training_dataset=types.TuningDataset(gcs_uri=prompts),
+        config=types.CreateTuningJobConfig(
+            method="DISTILLATION",
+            base_teacher_model="qwen/qwen3-next-80b-a3b-thinking-maas",
+            epoch_count=3,
+            batch_size=4,
+            learning_rate=1e-3,
+            tuning_mode="TUNING_MODE_PEFT_ADAPTER",
+            validation_dataset=types.TuningValidationDataset(gcs_uri=prompts),
+            output_uri=output,
+        ),
+    )
+    client.close()
+    return ended(url, job.name)
+
+
+def ended(url: str, name: str) -> dict[str, Any]:
+    """A tuning job that has succeeded."""
 
     def look() -> dict[str, Any]:
         with urllib.request.urlopen(f"{url}/v1beta1/{name}", timeout=30) as answer:
@@ -50,6 +84,7 @@ def metrics(content: bytes) -> dict[str, int]:
 
 
 @pytest.mark.heavy
+@pytest.mark.filterwarnings("ignore:The SDK.s tuning", "ignore::UserWarning", "ignore::DeprecationWarning")
 def test_the_real_trainer_distils_a_stand_in_and_tunes_it_further_from_a_checkpoint(tmp_path: Path) -> None:
     base = tmp_path / "base"
     build_base(base)
@@ -61,12 +96,10 @@ def test_the_real_trainer_distils_a_stand_in_and_tunes_it_further_from_a_checkpo
         client = storage.Client("p", credentials=AnonymousCredentials(), client_options={"api_endpoint": url})
         bucket = client.create_bucket("real")
         bucket.blob("prompts.jsonl").upload_from_string(rows)
-        hyper = {"epochCount": 3, "batchSize": 4, "learningRate": 1e-3}
-        spec = {"promptDatasetUri": "gs://real/prompts.jsonl", "hyperParameters": hyper, "baseTeacherModel": "teacher"}
-        spec |= {"tuningMode": "TUNING_MODE_PEFT_ADAPTER", "validationDatasetUri": "gs://real/prompts.jsonl"}
-        first = tuned(url, {"baseModel": "student", "distillationSpec": spec, "outputUri": "gs://real/out"})
+        first = distilled(url, "gs://real/prompts.jsonl", "gs://real/out")
         [events] = list(bucket.list_blobs(prefix="out/postprocess/node-0/metrics/"))
         points = metrics(events.download_as_bytes())
+        hyper = {"epochCount": 3, "batchSize": 4, "learningRate": 1e-3}
         again = {"trainingDatasetUri": "gs://real/prompts.jsonl", "hyperParameters": hyper}
         asked = {"tunedModelName": first["tunedModel"]["model"], "checkpointId": "2"}
         tuned(url, {"preTunedModel": asked, "supervisedTuningSpec": again, "outputUri": "gs://real/more"})
