@@ -14,7 +14,7 @@ from reconciler.emulator.store import BUSY, Row
 from reconciler.emulator.tuning_plan import Tuning
 from reconciler.emulator.wire.checks import check_labels, required
 from reconciler.emulator.wire.codec import Message, new, to_json
-from reconciler.emulator.wire.errors import ApiError, Json, invalid, not_found
+from reconciler.emulator.wire.errors import Json, invalid, not_found
 from reconciler.emulator.wire.names import canonical, new_id
 from reconciler.emulator.wire.tuning_types import parse_tuning_job, shown, tuning_job_class
 from reconciler.emulator.world import Answer, Method, Plain, World, stamp
@@ -118,10 +118,8 @@ def _tuning(world: World, job: Message, extra: Json, parent: str) -> Tuning:
     if kind is None and "distillationSpec" in extra:
         kind = "distillation_spec"
         job.distillation_spec.SetInParent()
-    if kind not in ("supervised_tuning_spec", "distillation_spec"):
-        if kind is None:
-            raise required("tuning_job.supervised_tuning_spec")
-        raise ApiError("UNIMPLEMENTED", f"The embedded Vertex AI does not run a tuning_job.{kind}.")
+    if kind is None:
+        raise required("tuning_job.supervised_tuning_spec")
     base, start = _base(world, job)
     spec, place = getattr(job, kind), f"tuning_job.{kind}"
     own = extra.get("distillationSpec", {})

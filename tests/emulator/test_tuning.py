@@ -16,8 +16,10 @@ from google.api_core import exceptions
 from google.cloud import aiplatform
 from google.cloud import aiplatform_v1 as v1
 from google.genai import types
+from google.genai.errors import ServerError
 from google.oauth2.credentials import Credentials
 
+from reconciler.emulator.wire.codec import snake
 from tests.emulator.buckets import Bucket
 from tests.emulator.clients import Cloud, client, until
 from tests.emulator_fixture import post
@@ -318,6 +320,32 @@ def test_a_malformed_tuning_job_is_refused_by_field(cloud: Cloud, change: dict[s
     error = json.load(refused.value)["error"]
     assert (error["code"], error["status"]) == (400, "INVALID_ARGUMENT")
     assert named in error["message"]
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "preferenceOptimizationSpec", "preference_optimization_spec", "reinforcementTuningSpec", "fullFineTuningSpec",
+        "partnerModelTuningSpec", "veoTuningSpec", "veoLoraTuningSpec",
+    ],
+)  # fmt: skip
+def test_a_way_of_tuning_that_is_not_run_here_is_refused_by_its_name(cloud: Cloud, spec: str) -> None:
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        create(cloud, {"baseModel": LLAMA, spec: {"trainingDatasetUri": "gs://b/t.jsonl"}})
+
+    error = json.load(refused.value)["error"]
+    assert (error["code"], error["status"]) == (501, "UNIMPLEMENTED")
+    assert f"tuning_job.{snake(spec)}; it runs supervised_tuning_spec and distillation_spec" in error["message"]
+
+
+@pytest.mark.filterwarnings("ignore:The SDK.s tuning", "ignore::UserWarning", "ignore::DeprecationWarning")
+def test_preference_tuning_by_google_genai_is_refused_by_its_name(tunings: Any) -> None:
+    config = types.CreateTuningJobConfig(method="PREFERENCE_TUNING", epoch_count=1)
+
+    with pytest.raises(ServerError, match="preference_optimization_spec; it runs") as refused:
+        tunings.tune(base_model=LLAMA, training_dataset=types.TuningDataset(gcs_uri="gs://b/t.jsonl"), config=config)
+
+    assert refused.value.code == 501
 
 
 def test_a_cancelled_tuning_job_ends_and_tuning_jobs_are_not_deleted(cloud: Cloud) -> None:

@@ -52,7 +52,11 @@ def parse(body: Json, name: str, at: str = "") -> Message:
     Raises `ApiError` INVALID_ARGUMENT for an unknown field or a value of the wrong type. `at` says where in the
     request the JSON stands, for the message.
     """
-    message = new(name)
+    return fill(new(name), body, at)
+
+
+def fill(message: Message, body: Json, at: str = "") -> Message:
+    """The same into a message that is there already."""
     try:
         json_format.ParseDict(body, message, max_recursion_depth=100)
     except (

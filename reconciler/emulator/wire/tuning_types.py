@@ -10,8 +10,8 @@ from typing import Any
 
 from google.protobuf import json_format
 
-from reconciler.emulator.wire.codec import BETA_NAMESPACE, Message, camel, message_class
-from reconciler.emulator.wire.errors import ApiError, Json, Violation, invalid
+from reconciler.emulator.wire.codec import BETA_NAMESPACE, Message, camel, fill, message_class, snake
+from reconciler.emulator.wire.errors import ApiError, Json, invalid
 
 # google-genai 2.34, `tunings.tune(method="DISTILLATION")`, as recorded from the client.
 EXTRA: Mapping[str, Mapping[str, tuple[type, ...]]] = {
@@ -27,6 +27,13 @@ EXTRA: Mapping[str, Mapping[str, tuple[type, ...]]] = {
         "sftLossWeightMultiplier": (int, float),
     },
 }
+# The other ways of tuning that google-genai 2.34 and the v1beta1 types name.
+NOT_RUN = frozenset(
+    {
+        "fullFineTuningSpec", "partnerModelTuningSpec", "preferenceOptimizationSpec", "reinforcementTuningSpec",
+        "veoLoraTuningSpec", "veoTuningSpec",
+    }
+)  # fmt: skip
 
 
 def tuning_job_class() -> Any:
@@ -35,23 +42,19 @@ def tuning_job_class() -> Any:
 
 
 def parse_tuning_job(body: Json) -> tuple[Message, Json]:
-    """(the message, what only `EXTRA` knows as `{path: {name: value}}`). Raises INVALID_ARGUMENT."""
+    """(the message, what only `EXTRA` knows as `{path: {name: value}}`).
+
+    Raises INVALID_ARGUMENT, and UNIMPLEMENTED for a way of tuning that is not run here.
+    """
+    for name in body:
+        if camel(name) in NOT_RUN:
+            raise ApiError(
+                "UNIMPLEMENTED",
+                f"The embedded Vertex AI does not run a tuning_job.{snake(name)}; it runs supervised_tuning_spec and "
+                "distillation_spec.",
+            )
     rest, extra = _split(body, "", {})
-    message = tuning_job_class()()
-    try:
-        json_format.ParseDict(rest, message, max_recursion_depth=100)
-    except (
-        json_format.ParseError,
-        TypeError,
-        ValueError,
-        AttributeError,
-        RecursionError,
-        OverflowError,
-        SystemError,
-    ) as error:
-        text = f"Invalid JSON payload received. {error}"
-        raise ApiError("INVALID_ARGUMENT", text, (Violation("tuning_job", text),)) from None
-    return message, extra
+    return fill(tuning_job_class()(), rest, "tuning_job"), extra
 
 
 def shown(message: Message, extra: Json) -> Json:
