@@ -13,7 +13,7 @@ from reconciler.emulator import fates, jobs
 from reconciler.emulator.store import BUSY, DONE, HELD, WAITING, Row
 from reconciler.emulator.wire.codec import Message
 from reconciler.emulator.wire.errors import RPC_CODES, invalid
-from reconciler.emulator.wire.names import last, project_of
+from reconciler.emulator.wire.names import last, location_of, project_of
 from reconciler.emulator.work.containers import CannotRunError, Words, buckets_in, container_of, launch, texts_of, words
 from reconciler.emulator.work.logs import tail
 from reconciler.emulator.world import Launch, World, stamp
@@ -207,6 +207,7 @@ def _key(job: Message, worker: str) -> str:
 def _launch(world: World, job: Message, worker: str, spec: Message, argv: Words) -> Launch:
     job_id = last(job.name)
     own = {"CLOUD_ML_JOB_ID": job_id, "CLOUD_ML_PROJECT_ID": project_of(job.name), "HOSTNAME": worker}
+    own |= {"CLOUD_ML_REGION": location_of(job.name)}
     output = job.job_spec.base_output_directory.output_uri_prefix.rstrip("/")
     if output:
         own |= {

@@ -19,6 +19,7 @@ from reconciler.emulator.clock import Clock
 from reconciler.emulator.control import control
 from reconciler.emulator.faults import STORAGE, LostResponseError, Struck, strike
 from reconciler.emulator.gcs.errors import StorageError
+from reconciler.emulator.instance_metadata import HEADERS, asks_metadata, metadata
 from reconciler.emulator.origins import refuse_strangers
 from reconciler.emulator.page import PAGE_HEADERS, page
 from reconciler.emulator.wire.codec import new, to_json
@@ -78,6 +79,9 @@ def application(front: Front) -> App:
             refuse_strangers(scope["headers"], front.world.settings.url)
         except ApiError as error:
             await _reply(send, error.http_code, error.envelope())
+            return
+        if asks_metadata(path, scope["headers"]):
+            await _metadata(front, scope, send)
             return
         if path == "/" and scope["method"] in ("GET", "HEAD"):
             await _page(send)
@@ -218,6 +222,14 @@ async def _drop(scope: Scope) -> None:
     """Close the connection without an answer."""
     scope["state"]["protocol"].transport.abort()
     await asyncio.sleep(0)  # so that the HTTP server hears of it before it looks for an answer
+
+
+async def _metadata(front: Front, scope: Scope, send: Send) -> None:
+    query = scope["query_string"].decode("latin-1")
+    code, kind, body = metadata(front.world.settings, scope["path"], query, scope["headers"])
+    headers = [*HEADERS, (b"content-type", kind.encode()), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": code, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 async def _page(send: Send) -> None:

@@ -23,7 +23,7 @@ from tests.emulator_fixture import emulator_card, running_emulator, start_emulat
 DOCKER, BUSYBOX = find_docker("auto"), shutil.which("busybox")
 IMAGE = "loraform-test/busybox:1"
 PARENT = "projects/p/locations/us-central1"
-APPLETS = ("sh", "cat", "echo", "env", "httpd", "kill", "ls", "sleep")
+APPLETS = ("sh", "cat", "echo", "env", "httpd", "kill", "ls", "sleep", "wget")
 PREDICT = """#!/bin/sh
 asked=$(cat | tr -d '\\n{}[]"')
 printf 'Content-Type: application/json\\r\\n\\r\\n{"predictions": ["%s from %s"]}' "$asked" "$AIP_STORAGE_URI"
@@ -120,6 +120,15 @@ def test_a_container_reads_and_writes_a_bucket_as_a_folder(own: Cloud) -> None:
     client.close()
 
     assert (log_lines(own.url, done), back) == (["from the bucket"], b"back\n")
+
+
+def test_a_container_finds_default_credentials(own: Cloud) -> None:
+    ask = "wget -qO- --header 'Metadata-Flavor: Google' http://$GCE_METADATA_HOST/computeMetadata/v1/"
+
+    done = run(own, f"{ask}project/project-id; echo; {ask}instance/service-accounts/default/token")
+
+    project, token = log_lines(own.url, done)
+    assert (project, '"token_type": "Bearer"' in token) == ("loraform-local", True)
 
 
 def test_an_exit_code_fails_the_job_with_the_end_of_its_log(own: Cloud) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TypeAlias
 
+from reconciler.emulator.instance_metadata import variables
 from reconciler.emulator.settings import Settings
 from reconciler.emulator.wire.codec import Message, new
 from reconciler.emulator.work.docker import Contained, by_name, has_image, name_of, run_words
@@ -23,7 +24,10 @@ Words: TypeAlias = "tuple[str, ...] | Contained"
 
 _GCS = re.compile(r"/gcs/([a-z0-9][a-z0-9._-]{1,220}[a-z0-9])(?=/|$|[\s,:;\"'])")
 # These would lead a program past the embedded services, into somebody's real project.
-_KEPT_OUT = ("GOOGLE_APPLICATION_CREDENTIALS", "CLOUDSDK_", "BOTO_", "AIP_", "CLOUD_ML_", "GOOGLE_CLOUD_PROJECT")
+_KEPT_OUT = (
+    "GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_CLOUD_", "GOOGLE_API_", "CLOUDSDK_", "BOTO_", "AIP_", "CLOUD_ML_",
+    "GCE_METADATA_", "NO_GCE_CHECK",
+)  # fmt: skip
 MARK = "LORAFORM_EMULATOR_MARK"
 _PACKAGE_PROGRAM = "reconciler.emulator.work.package_program"
 _BOTO = "boto.cfg"
@@ -96,6 +100,7 @@ def launch(
     platform = {
         "STORAGE_EMULATOR_HOST": settings.url,
         **_command_line(settings),
+        **variables(settings),
         "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false",  # gcsfs would first ask over gRPC with TLS, for a minute
         "LORAFORM_API_ENDPOINT": settings.url,
         "GOOGLE_CLOUD_PROJECT": settings.project,
