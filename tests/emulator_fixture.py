@@ -20,10 +20,19 @@ from typing import Any
 Programs = Mapping[str, Sequence[str] | str]
 
 
-def start_emulator(state: Path, programs: Programs, *options: str, within_s: float = 20.0) -> subprocess.Popen[bytes]:
-    """Start a server and return its process once it answers. Its output goes to `state/server.log`."""
+def start_emulator(
+    state: Path,
+    programs: Programs,
+    *options: str,
+    within_s: float = 60.0,
+    module: Sequence[str] = ("-m", "reconciler.emulator"),
+) -> subprocess.Popen[bytes]:
+    """Start a server and return its process once it answers. Its output goes to `state/server.log`.
+
+    `module` is what Python runs, for servers that come to a bad end.
+    """
     state.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "reconciler.emulator", "--state", str(state), "--programs", json.dumps(programs)]
+    command = [sys.executable, *module, "--state", str(state), "--programs", json.dumps(programs)]
     with (state / "server.log").open("ab") as log:
         process = subprocess.Popen([*command, *options], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
     deadline = time.monotonic() + within_s

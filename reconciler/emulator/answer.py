@@ -129,12 +129,27 @@ def _crash(world: World, endpoint: str, deployed: str) -> None:
 
 
 def advance(world: World) -> float:
-    """Let time pass: do what jobs and deployments need now. Returns after how many seconds to look again."""
-    soon = job_runs.advance(world)
-    soon |= deployment_runs.advance(world)
-    soon |= garden.advance(world)
-    soon |= pipeline_runs.advance(world)
-    soon |= training_pipeline_runs.advance(world)
-    soon |= tuning_runs.advance(world)
-    soon |= hyperparameter_runs.advance(world)
+    """Let time pass: do what jobs and deployments need now. Returns after how many seconds to look again.
+
+    What fails in one room keeps no other from its work. Raises `ExceptionGroup` at the end.
+    """
+    soon, errors = False, []
+    for room in _ROOMS:
+        try:
+            soon |= room(world)
+        except Exception as error:
+            errors.append(error)
+    if errors:
+        raise ExceptionGroup("the work", errors)
     return SOON_S if soon else IDLE_S
+
+
+_ROOMS: tuple[Callable[[World], bool], ...] = (
+    job_runs.advance,
+    deployment_runs.advance,
+    garden.advance,
+    pipeline_runs.advance,
+    training_pipeline_runs.advance,
+    tuning_runs.advance,
+    hyperparameter_runs.advance,
+)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from reconciler.emulator import deployments, endpoints, fates, models, operations, replicas
+from reconciler.emulator.steps import each
 from reconciler.emulator.store import BUSY, HELD, Row
 from reconciler.emulator.wire.codec import Message, new
 from reconciler.emulator.wire.errors import ApiError, Json, precondition
@@ -18,17 +19,18 @@ from reconciler.emulator.world import World
 
 def advance(world: World) -> bool:
     """One pass over all deployments. True when one is starting or stopping and wants to be looked at soon."""
-    soon = False
-    for row in world.store.working(deployments.KIND, BUSY):
-        phase = row.extra["phase"]
-        if phase == deployments.STARTING:
-            _start(world, row)
-        elif phase == deployments.SERVING:
-            _keep_up(world, row)
-        else:
-            _stop(world, row)
-        soon = soon or phase != deployments.SERVING or bool(row.extra.get("mutations"))
-    return soon
+    return each(world, deployments.KIND, _step)
+
+
+def _step(world: World, row: Row) -> bool:
+    phase = row.extra["phase"]
+    if phase == deployments.STARTING:
+        _start(world, row)
+    elif phase == deployments.SERVING:
+        _keep_up(world, row)
+    else:
+        _stop(world, row)
+    return phase != deployments.SERVING or bool(row.extra.get("mutations"))
 
 
 def _start(world: World, row: Row) -> None:

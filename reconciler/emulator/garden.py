@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 
 from reconciler.emulator import deployments, endpoints, models, operations
+from reconciler.emulator.steps import each
 from reconciler.emulator.store import BUSY, DONE, Row
 from reconciler.emulator.wire.codec import Message, new, parse, to_json
 from reconciler.emulator.wire.errors import ApiError, Json, invalid, precondition
@@ -71,24 +72,25 @@ def deploy(world: World, request: Message) -> Message:
 
 def advance(world: World) -> bool:
     """End the operations whose deployment is over. True when one is still going on."""
-    rows = world.store.working(KIND, BUSY)
-    for row in rows:
-        try:
-            inner = operations.get(world, new("google.longrunning.GetOperationRequest", name=row.extra["waits_for"]))
-        except ApiError:
-            inner = None
-        if inner is not None and not inner.done:
-            continue
-        with world.store.together():
-            if inner is None:
-                operations.fail(world, row.name, precondition("The deployment was forgotten before it was over."))
-            elif inner.HasField("error"):
-                operations.fail(world, row.name, precondition(inner.error.message))
-            else:
-                result = new(f"{row.extra['package']}.DeployResponse", **row.extra["result"])
-                operations.succeed(world, row.name, result)
-            world.store.save(Row(KIND, row.name, row.parent, b"", row.extra, DONE))
-    return bool(rows)
+    return each(world, KIND, _step)
+
+
+def _step(world: World, row: Row) -> bool:
+    try:
+        inner = operations.get(world, new("google.longrunning.GetOperationRequest", name=row.extra["waits_for"]))
+    except ApiError:
+        inner = None
+    if inner is not None and not inner.done:
+        return True
+    if inner is None:
+        operations.fail(world, row.name, precondition("The deployment was forgotten before it was over."))
+    elif inner.HasField("error"):
+        operations.fail(world, row.name, precondition(inner.error.message))
+    else:
+        result = new(f"{row.extra['package']}.DeployResponse", **row.extra["result"])
+        operations.succeed(world, row.name, result)
+    world.store.save(Row(KIND, row.name, row.parent, b"", row.extra, DONE))
+    return True
 
 
 METHODS: Mapping[str, Method] = {"ModelGardenService.Deploy": deploy}

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from reconciler.emulator import children, fates, hyperparameter_jobs, jobs, study
 from reconciler.emulator.pipeline_spec import as_text
+from reconciler.emulator.steps import each
 from reconciler.emulator.store import BUSY, DONE, Row
 from reconciler.emulator.wire.codec import Message, new
 from reconciler.emulator.wire.errors import RPC_CODES, ApiError
@@ -23,15 +24,16 @@ ACTIVE, SUCCEEDED, INFEASIBLE = 2, 4, 5
 
 def advance(world: World) -> bool:
     """One pass over all unfinished jobs. True when something has changed."""
-    soon = False
-    for row in world.store.working(hyperparameter_jobs.KIND, BUSY):
-        job = hyperparameter_jobs.read(row)
-        verdict = fates.of_owner(world, row, job)
-        soon |= _step(world, row, job) if verdict is None else _close(world, row, job, verdict)
-    return soon
+    return each(world, hyperparameter_jobs.KIND, _step)
 
 
-def _step(world: World, row: Row, job: Message) -> bool:
+def _step(world: World, row: Row) -> bool:
+    job = hyperparameter_jobs.read(row)
+    verdict = fates.of_owner(world, row, job)
+    return _advanced(world, row, job) if verdict is None else _close(world, row, job, verdict)
+
+
+def _advanced(world: World, row: Row, job: Message) -> bool:
     before = job.SerializeToString()
     for trial in job.trials:
         if trial.state == ACTIVE:

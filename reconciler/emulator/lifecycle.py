@@ -8,6 +8,7 @@ import json
 import secrets
 import shutil
 import time
+import traceback
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -163,7 +164,7 @@ async def _work(world: World, storage: Storage, awake: asyncio.Event) -> None:
             pause = advance(world)
         except Exception as error:  # one bad row must not stop the work of all others for good
             with suppress(OSError):  # nor must a log that nobody reads, or a full disk
-                print(f"work: {type(error).__name__}: {error}", flush=True)  # noqa: T201 - the server's own log
+                print("work:", "".join(traceback.format_exception(error)), flush=True)  # noqa: T201 - the server's log
             pause = 1.0
         with suppress(TimeoutError):
             await asyncio.wait_for(awake.wait(), pause)

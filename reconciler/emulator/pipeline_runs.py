@@ -10,54 +10,65 @@ import json
 from pathlib import Path
 from typing import Any
 
-from google.protobuf import json_format
-
-from reconciler.emulator import children, fates, jobs, operations, pipeline_jobs, tuning_plan, tuning_template
-from reconciler.emulator.pipeline_spec import Scene, Task, as_text, declared, fill, tasks_of, words
+from reconciler.emulator import children, fates, jobs, pipeline_jobs
+from reconciler.emulator.pipeline_detail import (
+    CANCELLED,
+    FAILED,
+    NOT_TRIGGERED,
+    OVER,
+    PENDING,
+    RUNNING,
+    SKIPPED,
+    SUCCEEDED,
+    end,
+    tell_tasks,
+    values_of,
+)
+from reconciler.emulator.pipeline_spec import Scene, Task, as_text, tasks_of, words
+from reconciler.emulator.steps import each
 from reconciler.emulator.store import BUSY, DONE, Row
-from reconciler.emulator.wire.codec import Message, new
+from reconciler.emulator.tuning_pipeline_runs import finish, tune
+from reconciler.emulator.wire.codec import Message
 from reconciler.emulator.wire.errors import RPC_CODES, ApiError, Json
 from reconciler.emulator.wire.names import last, new_id, parent_of, project_number, project_of
-from reconciler.emulator.work.containers import CannotRunError
 from reconciler.emulator.world import World, stamp
 
-PENDING, RUNNING, SUCCEEDED, CANCELLED, FAILED, SKIPPED, NOT_TRIGGERED = 1, 2, 3, 6, 7, 8, 9
 FAIL_FAST = 2
-_OVER = (SUCCEEDED, CANCELLED, FAILED, SKIPPED, NOT_TRIGGERED)
-TUNE = "large-language-model-tuner"
 
 
 def advance(world: World) -> bool:
     """One pass over all unfinished pipeline jobs. True when something has changed."""
-    soon = False
-    for row in world.store.working(pipeline_jobs.KIND, BUSY):
-        job = pipeline_jobs.read(row)
-        try:
+    return each(world, pipeline_jobs.KIND, _step)
+
+
+def _step(world: World, row: Row) -> bool:
+    job = pipeline_jobs.read(row)
+    try:
+        with world.store.together():
             verdict = fates.of_owner(world, row, job)
             if verdict is not None:
-                soon |= _close(world, row, job, verdict)
-            else:
-                soon |= _tune(world, row, job) if row.extra["template"] else _run(world, row, job)
-        except ApiError as error:  # what it needs has been taken away
-            _end(world, job, error.message)
-            pipeline_jobs.save(world, row, job, row.extra, DONE)
-    return soon
+                return _close(world, row, job, verdict)
+            return tune(world, row, job) if row.extra["template"] else _run(world, row, job)
+    except ApiError as error:  # what it needs has been taken away
+        end(world, job, error.message)
+        pipeline_jobs.save(world, row, job, row.extra, DONE)
+        return True
 
 
 def _run(world: World, row: Row, job: Message) -> bool:
     tasks = tasks_of(pipeline_jobs.spec_of(job))
     reached: dict[str, Json] = dict(row.extra["tasks"])
-    values = _values(job)
+    values = values_of(job)
     changed = job.state != pipeline_jobs.RUNNING
     policy = job.runtime_config.failure_policy
     for task in tasks.values():
         own = reached.get(task.name)
-        if own is not None and own["state"] in _OVER:
+        if own is not None and own["state"] in OVER:
             continue
         if own is None:
             states = [reached.get(name, {}).get("state", PENDING) for name in task.after]
             failed = any(one["state"] == FAILED for one in reached.values())
-            if not all(state in _OVER for state in states):
+            if not all(state in OVER for state in states):
                 continue
             blocked = any(state != SUCCEEDED for state in states) or (failed and policy == FAIL_FAST)
             if blocked and not task.whatever_happened:
@@ -75,11 +86,11 @@ def _run(world: World, row: Row, job: Message) -> bool:
     job.state = pipeline_jobs.RUNNING
     if not job.HasField("start_time"):
         stamp(job.start_time, world.clock())
-    over = all(name in reached and reached[name]["state"] in _OVER for name in tasks)
+    over = all(name in reached and reached[name]["state"] in OVER for name in tasks)
     bad = next((name for name, one in reached.items() if one["state"] == FAILED), None)
     if over:
-        _end(world, job, "" if bad is None else f"The task {bad} has failed: {reached[bad].get('error', '')}")
-    _detail(world, job, reached)
+        end(world, job, "" if bad is None else f"The task {bad} has failed: {reached[bad].get('error', '')}")
+    tell_tasks(job, reached)
     pipeline_jobs.save(world, row, job, {**row.extra, "tasks": reached}, DONE if over else BUSY)
     return True
 
@@ -196,113 +207,20 @@ def _outputs(task: Task, own: Json) -> Json:
     return found
 
 
-def _tune(world: World, row: Row, job: Message) -> bool:
-    parent = parent_of(job.name)
-    values = _values(job)
-    where = values["location"] or parent.rpartition("/")[2]
-    target = f"{parent.rpartition('/')[0]}/{where}"
-    folder = f"{job.runtime_config.gcs_output_directory}/{last(job.name)}"
-    tuning = tuning_template.tuning(values, folder)
-    extra: Json = dict(row.extra)
-    own: Json = dict(extra["tasks"].get(TUNE, {}))
-    before, failure, over = json.dumps(own), "", False
-    if not own:
-        own = {"id": new_id()[:18], "state": PENDING, "created": world.clock()}
-        stamp(job.start_time, world.clock())
-        job.state = pipeline_jobs.RUNNING
-        try:
-            own["job"] = children.begin(world, tuning_plan.job(world, tuning, job.name), parent, job.name)
-        except (CannotRunError, ApiError) as error:
-            failure = str(error)
-    elif "operation" in own:
-        operation = operations.get(world, new("google.longrunning.GetOperationRequest", name=own["operation"]))
-        over, failure = operation.done, operation.error.message
-    else:
-        child = children.look(world, own["job"])
-        if child.state == jobs.RUNNING:
-            own |= {"state": RUNNING, "started": child.start_time.ToMicroseconds() / 1e6}
-        elif child.state == jobs.SUCCEEDED:
-            labels = {"google-vertex-llm-tuning-job-id": last(job.name)[:63]}
-            model = tuning_plan.register(world, target, tuning, labels)
-            endpoint, operation_name = tuning_plan.serve(world, target, tuning, model, labels)
-            own |= {"parameters": {"model_resource_name": model, "endpoint_resource_name": endpoint}}
-            own |= {"operation": operation_name} if operation_name else {}
-            over = not operation_name
-        elif children.ended(child):
-            failure = child.error.message
-    if failure:
-        own |= {"state": FAILED, "error": failure}
-    elif over:
-        own["state"] = SUCCEEDED
-    if json.dumps(own) == before:
-        return False
-    if failure or over:
-        own["ended"] = world.clock()
-        _end(world, job, failure and f"The task {TUNE} has failed: {failure}")
-    reached = {TUNE: own}
-    _detail(world, job, reached)
-    pipeline_jobs.save(world, row, job, {**extra, "tasks": reached}, DONE if failure or over else BUSY)
-    return True
-
-
 def _close(world: World, row: Row, job: Message, verdict: fates.Verdict) -> bool:
     """End the job as somebody else decided it, once its containers are gone."""
     reached: dict[str, Json] = dict(row.extra["tasks"])
+    if row.extra["template"] and verdict[0] == pipeline_jobs.SUCCEEDED:
+        return finish(world, row, job)
     if children.cancel(world, [one["job"] for one in reached.values() if "job" in one]):
         job.state, status, message = verdict
         left = {pipeline_jobs.SUCCEEDED: SKIPPED, pipeline_jobs.FAILED: FAILED}.get(job.state, CANCELLED)
         for name, one in reached.items():
-            if one["state"] not in _OVER:
+            if one["state"] not in OVER:
                 reached[name] = {**one, "state": left, "ended": world.clock()}
         stamp(job.end_time, world.clock())
         if status:
             job.error.code, job.error.message = RPC_CODES[status], message
-        _detail(world, job, reached)
+        tell_tasks(job, reached)
         pipeline_jobs.save(world, row, job, {**row.extra, "tasks": reached}, DONE)
     return True
-
-
-def _end(world: World, job: Message, failure: str) -> None:
-    job.state = pipeline_jobs.FAILED if failure else pipeline_jobs.SUCCEEDED
-    stamp(job.end_time, world.clock())
-    if failure:
-        job.error.code, job.error.message = RPC_CODES["FAILED_PRECONDITION"], failure
-
-
-def _values(job: Message) -> Json:
-    given = {name: json_format.MessageToDict(v) for name, v in job.runtime_config.parameter_values.items()}
-    return fill(declared(pipeline_jobs.spec_of(job)), given)
-
-
-def _detail(world: World, job: Message, reached: dict[str, Json]) -> None:
-    """Tell of all tasks, and of the run as a whole, as the service does."""
-    del job.job_detail.task_details[:]
-    root = job.job_detail.task_details.add(task_name=last(job.name), task_id=1)
-    root.state = {
-        pipeline_jobs.SUCCEEDED: SUCCEEDED,
-        pipeline_jobs.FAILED: FAILED,
-        pipeline_jobs.CANCELLED: CANCELLED,
-    }.get(job.state, RUNNING)
-    root.create_time.CopyFrom(job.create_time)
-    root.start_time.CopyFrom(job.start_time if job.HasField("start_time") else job.create_time)
-    if job.HasField("end_time"):
-        root.end_time.CopyFrom(job.end_time)
-    for name, own in reached.items():
-        one = job.job_detail.task_details.add(task_name=name, task_id=int(own["id"]), parent_task_id=1)
-        one.state = own["state"]
-        stamp(one.create_time, own["created"])
-        if own.get("started"):
-            stamp(one.start_time, own["started"])
-        if "ended" in own:
-            stamp(one.end_time, own["ended"])
-        if "job" in own:
-            one.executor_detail.container_detail.main_job = own["job"]
-        if own.get("error"):
-            one.error.code, one.error.message = RPC_CODES["FAILED_PRECONDITION"], own["error"]
-        told = {f"input:{key}": value for key, value in own.get("inputs", {}).items()}
-        told |= {f"output:{key}": value for key, value in own.get("parameters", {}).items()}
-        if told:
-            one.execution.metadata.update(told)
-        if own["state"] == SUCCEEDED:
-            for key, artifact in own.get("artifacts", {}).items():
-                one.outputs[key].artifacts.add(display_name=key, uri=artifact["uri"])

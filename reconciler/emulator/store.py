@@ -78,17 +78,18 @@ class Store:
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """All writes inside happen, or none. Inside another `together` they belong to that one."""
+        """All writes inside happen, or none. One inside another is undone alone, and kept only with the other."""
+        begin, undo, keep = "BEGIN IMMEDIATE", "ROLLBACK", "COMMIT"
         if self._db.in_transaction:
-            yield
-            return
-        self._db.execute("BEGIN IMMEDIATE")
+            begin, undo, keep = "SAVEPOINT inner", "ROLLBACK TO inner; RELEASE inner", "RELEASE inner"
+        self._db.execute(begin)
         try:
             yield
         except BaseException:
-            self._db.execute("ROLLBACK")
+            for statement in undo.split("; "):
+                self._db.execute(statement)
             raise
-        self._db.execute("COMMIT")
+        self._db.execute(keep)
 
     def add(self, row: Row) -> None:
         """Insert. Raises `KeyError` when the name is taken."""

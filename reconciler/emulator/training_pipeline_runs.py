@@ -9,6 +9,7 @@ from __future__ import annotations
 from google.protobuf import json_format
 
 from reconciler.emulator import children, fates, jobs, models, training_pipelines
+from reconciler.emulator.steps import each
 from reconciler.emulator.store import BUSY, DONE, Row
 from reconciler.emulator.wire.codec import Message, new
 from reconciler.emulator.wire.errors import RPC_CODES, ApiError
@@ -20,22 +21,25 @@ _JOB = "backingCustomJob"
 
 def advance(world: World) -> bool:
     """One pass over all unfinished pipelines. True when something has changed."""
-    soon = False
-    for row in world.store.working(training_pipelines.KIND, BUSY):
-        pipeline = training_pipelines.read(row)
-        before = pipeline.SerializeToString()
-        try:
-            _step(world, row, pipeline)
-        except ApiError as error:  # what it needs has been taken away, or its model is refused
-            _end(world, pipeline, training_pipelines.FAILED, error.rpc_code, error.message)
-        if pipeline.SerializeToString() != before:
-            over = pipeline.state in training_pipelines.ENDED
-            training_pipelines.save(world, row, pipeline, DONE if over else BUSY)
-            soon = True
-    return soon
+    return each(world, training_pipelines.KIND, _step)
 
 
-def _step(world: World, row: Row, pipeline: Message) -> None:
+def _step(world: World, row: Row) -> bool:
+    pipeline = training_pipelines.read(row)
+    before = pipeline.SerializeToString()
+    try:
+        with world.store.together():
+            _advanced(world, row, pipeline)
+    except ApiError as error:  # what it needs has been taken away, or its model is refused
+        _end(world, pipeline, training_pipelines.FAILED, error.rpc_code, error.message)
+    if pipeline.SerializeToString() == before:
+        return False
+    over = pipeline.state in training_pipelines.ENDED
+    training_pipelines.save(world, row, pipeline, DONE if over else BUSY)
+    return True
+
+
+def _advanced(world: World, row: Row, pipeline: Message) -> None:
     job = _backing(pipeline)
     verdict = fates.of_owner(world, row, pipeline)
     if verdict is not None:

@@ -14,6 +14,7 @@ from contextlib import suppress
 from google.protobuf import json_format
 
 from reconciler.emulator import children, fates, jobs, operations, tuning_jobs, tuning_plan
+from reconciler.emulator.steps import each
 from reconciler.emulator.store import BUSY, DONE, Row
 from reconciler.emulator.tuning_plan import Tuning
 from reconciler.emulator.wire.codec import Message, new
@@ -25,17 +26,17 @@ from reconciler.emulator.world import World, stamp
 
 def advance(world: World) -> bool:
     """One pass over all unfinished tuning jobs. True when something has changed."""
-    soon = False
-    for row in world.store.working(tuning_jobs.KIND, BUSY):
-        job = tuning_jobs.read(row)
-        verdict = fates.of_owner(world, row, job)
-        soon |= _step(world, row, job) if verdict is None else _close(world, row, job, verdict)
-    return soon
+    return each(world, tuning_jobs.KIND, _step)
 
 
-def _step(world: World, row: Row, job: Message) -> bool:
+def _step(world: World, row: Row) -> bool:
+    job = tuning_jobs.read(row)
+    verdict = fates.of_owner(world, row, job)
+    if verdict is not None:
+        return _close(world, row, job, verdict)
     try:
-        return _advanced(world, row, job)
+        with world.store.together():
+            return _advanced(world, row, job)
     except ApiError as error:  # what it needs has been taken away
         job.state = tuning_jobs.FAILED
         job.error.code, job.error.message = error.rpc_code, error.message

@@ -61,7 +61,18 @@ TUNINGS = Kind(
     "GenAiTuningService.CreateTuningJob",
     {"baseModel": "m", "supervisedTuningSpec": {"trainingDatasetUri": "gs://rows/t.jsonl"}, "outputUri": "gs://b/out"},
 )
-KINDS = pytest.mark.parametrize("kind", [STUDIES, PIPELINES, TRAININGS, TUNINGS], ids=lambda kind: kind.collection)
+TEMPLATES = Kind(
+    "pipelineJobs",
+    "PipelineService.CreatePipelineJob",
+    {
+        "runtimeConfig": {
+            "gcsOutputDirectory": "gs://b/out",
+            "parameterValues": {"project": "p", "model_display_name": "m", "dataset_uri": "gs://rows/t.jsonl"},
+        },
+        "templateUri": "https://us-kfp.pkg.dev/ml-pipeline/large-language-model-pipelines/tune-large-model/v2.0.0",
+    },
+)
+KINDS = pytest.mark.parametrize("kind", [STUDIES, PIPELINES, TEMPLATES, TRAININGS, TUNINGS])
 
 
 @pytest.fixture(scope="module")
@@ -178,6 +189,25 @@ def test_a_tuning_that_a_test_lets_succeed_has_a_model(own: Cloud) -> None:
     done = reach(own, name, *OVER)
 
     assert own.models.get_model(name=done["tunedModel"]["model"]).artifact_uri.startswith("gs://b/out/postprocess/")
+
+
+@pytest.mark.parametrize("first", ["PENDING", "RUNNING"])
+def test_a_tuning_pipeline_that_a_test_lets_succeed_has_a_model_and_an_endpoint(own: Cloud, first: str) -> None:
+    name = create(own, TEMPLATES)
+    if first == "RUNNING":
+        reach(own, name, first)
+
+    finish_job(own.url, name)
+    done = reach(own, name, *OVER)
+
+    told = next(task for task in done["jobDetail"]["taskDetails"] if task["taskName"] != name.rpartition("/")[2])
+    made = told["execution"]["metadata"]
+    assert (state(done), told["state"], left_running(own, name)) == ("SUCCEEDED", "SUCCEEDED", [])
+    [model] = own.models.list_models(parent=own.parent)
+    assert made["output:model_resource_name"] == f"{model.name}@{model.version_id}"
+    [endpoint] = own.endpoints.list_endpoints(parent=own.parent)
+    assert made["output:endpoint_resource_name"] == endpoint.name
+    assert [one.model for one in endpoint.deployed_models] == [model.name]
 
 
 def test_a_spot_trial_is_preempted_and_runs_again(own: Cloud) -> None:
