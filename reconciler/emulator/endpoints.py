@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from reconciler.emulator import operations
-from reconciler.emulator.listing import page
+from reconciler.emulator.listing import Shown, page
 from reconciler.emulator.store import Row
 from reconciler.emulator.wire.checks import check_display_name, check_labels, check_split, copy_field, masked_paths
 from reconciler.emulator.wire.codec import Message, message_class, new, to_json
-from reconciler.emulator.wire.errors import Json, invalid, not_found, precondition, taken
+from reconciler.emulator.wire.errors import invalid, not_found, precondition, taken
 from reconciler.emulator.wire.etags import check_etag, etag
 from reconciler.emulator.wire.names import canonical, last, location_of, new_id, project_of
 from reconciler.emulator.world import Method, World, stamp
@@ -82,7 +83,7 @@ def list_(world: World, request: Message) -> Message:
         request,
         fields=_FIELDS,
         orders=_ORDERS,
-        view=_view,
+        view=lambda endpoint: Shown(endpoint, _VIEW),
         shown="Endpoint",
     )
     return new("ListEndpointsResponse", endpoints=found, next_page_token=token)
@@ -163,12 +164,12 @@ def _address(world: World, endpoint: Message) -> None:
     )
 
 
-def _view(endpoint: Message) -> Json:
-    return {
-        "name": endpoint.name,
-        "endpoint": last(endpoint.name),
-        "displayName": endpoint.display_name,
-        "labels": dict(endpoint.labels),
-        "createTime": to_json(endpoint.create_time),
-        "updateTime": to_json(endpoint.update_time),
-    }
+_VIEW: Mapping[str, Callable[[Message], Any]] = {
+    "name": lambda endpoint: endpoint.name,
+    "endpoint": lambda endpoint: last(endpoint.name),
+    "displayName": lambda endpoint: endpoint.display_name,
+    "labels": lambda endpoint: dict(endpoint.labels),
+    "createTime": lambda endpoint: to_json(endpoint.create_time),
+    "updateTime": lambda endpoint: to_json(endpoint.update_time),
+}
+"""What a filter may ask for."""

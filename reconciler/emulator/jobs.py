@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from reconciler.emulator import operations
-from reconciler.emulator.listing import page
+from reconciler.emulator.listing import Shown, page, time_of
 from reconciler.emulator.settings import HOLD
 from reconciler.emulator.store import BUSY, DONE, WAITING, Row
 from reconciler.emulator.wire.checks import check_display_name, check_labels, required
-from reconciler.emulator.wire.codec import Message, camel, enum_name, message_class, new, to_json
-from reconciler.emulator.wire.errors import Json, invalid, not_found, precondition
+from reconciler.emulator.wire.codec import Message, enum_name, message_class, new
+from reconciler.emulator.wire.errors import invalid, not_found, precondition
 from reconciler.emulator.wire.names import canonical, new_id
 from reconciler.emulator.work.containers import container_of
 from reconciler.emulator.world import Method, World, stamp
@@ -88,7 +89,7 @@ def list_(world: World, request: Message) -> Message:
         read,
         request,
         fields=_FIELDS,
-        view=_view,
+        view=lambda job: Shown(job, _VIEW),
         shown="CustomJob",
     )
     return new("ListCustomJobsResponse", custom_jobs=found, next_page_token=token)
@@ -158,13 +159,14 @@ def _check_package(package: Message, place: str) -> None:
             raise invalid(f"{place}.package_uris", f"Invalid Google Cloud Storage URI {uri}: it must start with gs://.")
 
 
-def _view(job: Message) -> Json:
-    """Only what a filter may ask for: a thousand job specs are not worth printing for it."""
-    times = ("create_time", "update_time", "start_time", "end_time")
-    return {
-        "name": job.name,
-        "displayName": job.display_name,
-        "state": enum_name(job, "state"),
-        "labels": dict(job.labels),
-        **{camel(time): to_json(getattr(job, time)) for time in times if job.HasField(time)},
-    }
+_VIEW: Mapping[str, Callable[[Message], Any]] = {
+    "name": lambda job: job.name,
+    "displayName": lambda job: job.display_name,
+    "state": lambda job: enum_name(job, "state"),
+    "labels": lambda job: dict(job.labels),
+    "createTime": time_of("create_time"),
+    "updateTime": time_of("update_time"),
+    "startTime": time_of("start_time"),
+    "endTime": time_of("end_time"),
+}
+"""What a filter may ask for."""

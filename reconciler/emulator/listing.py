@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from reconciler.emulator.store import Row
@@ -17,6 +17,34 @@ from reconciler.emulator.wire.masks import check_mask, masked
 DEFAULT_PAGE, LARGEST_PAGE = 100, 1000
 
 
+class Shown(Mapping[str, Json]):
+    """The JSON that a filter looks at, field by field: a thousand resources are not worth printing for it."""
+
+    __slots__ = ("_message", "_table")
+
+    def __init__(self, message: Message, table: Mapping[str, Callable[[Message], Any]]) -> None:
+        """`table` says how a field is printed; None where the message does not have it."""
+        self._message = message
+        self._table = table
+
+    def __getitem__(self, name: str) -> Any:
+        found = self._table[name](self._message)
+        if found is None:
+            raise KeyError(name)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name, show in self._table.items() if show(self._message) is not None)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+def time_of(field: str) -> Callable[[Message], Any]:
+    """How a time is shown that may be absent."""
+    return lambda message: to_json(getattr(message, field)) if message.HasField(field) else None
+
+
 def page(
     rows: Callable[[int | None], Iterable[Row]],
     read: Callable[[Row], Message | None],
@@ -24,7 +52,7 @@ def page(
     *,
     fields: Collection[str],
     orders: Collection[str] = (),
-    view: Callable[[Message], Json] = to_json,
+    view: Callable[[Message], Mapping[str, Any]] = to_json,
     shown: str = "",
 ) -> tuple[list[Message], str]:
     """One page of messages, and the token of the next (empty at the end).
@@ -44,7 +72,7 @@ def _page(
     request: Message,
     fields: Collection[str],
     orders: Collection[str],
-    view: Callable[[Message], Json],
+    view: Callable[[Message], Mapping[str, Any]],
 ) -> tuple[list[Message], str]:
     wanted = compile_filter(request.filter, fields)
     order = _order(getattr(request, "order_by", ""), orders)

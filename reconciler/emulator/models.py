@@ -6,15 +6,16 @@ from a version is asked of the deployments.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from reconciler.emulator import operations
-from reconciler.emulator.listing import page
+from reconciler.emulator.listing import Shown, page
 from reconciler.emulator.model_checks import check_model, checked_alias, checked_id
 from reconciler.emulator.store import Row
 from reconciler.emulator.wire.checks import check_display_name, check_labels, copy_field, masked_paths
 from reconciler.emulator.wire.codec import Message, message_class, new, to_json
-from reconciler.emulator.wire.errors import Json, invalid, not_found, precondition, taken
+from reconciler.emulator.wire.errors import invalid, not_found, precondition, taken
 from reconciler.emulator.wire.etags import check_etag, etag
 from reconciler.emulator.wire.names import canonical, last, new_id, parent_of
 from reconciler.emulator.world import Method, World, stamp
@@ -112,7 +113,7 @@ def list_(world: World, request: Message) -> Message:
         request,
         fields=_FIELDS,
         orders=_ORDERS,
-        view=_view,
+        view=lambda model: Shown(model, _VIEW),
         shown="Model",
     )
     return new("ListModelsResponse", models=found, next_page_token=token)
@@ -127,7 +128,7 @@ def list_versions(world: World, request: Message) -> Message:
         request,
         fields=_FIELDS,
         orders=_ORDERS,
-        view=_view,
+        view=lambda model: Shown(model, _VIEW),
         shown="Model",
     )
     return new("ListModelVersionsResponse", models=found, next_page_token=token)
@@ -264,13 +265,13 @@ def _shown(world: World, row: Row, version: Row) -> Message:
     return model
 
 
-def _view(model: Message) -> Json:
-    return {
-        "name": model.name,
-        "displayName": model.display_name,
-        "labels": dict(model.labels),
-        "createTime": to_json(model.create_time),
-        "updateTime": to_json(model.update_time),
-        "model": last(model.name),
-        "versionId": model.version_id,
-    }
+_VIEW: Mapping[str, Callable[[Message], Any]] = {
+    "name": lambda model: model.name,
+    "displayName": lambda model: model.display_name,
+    "labels": lambda model: dict(model.labels),
+    "createTime": lambda model: to_json(model.create_time),
+    "updateTime": lambda model: to_json(model.update_time),
+    "model": lambda model: last(model.name),
+    "versionId": lambda model: model.version_id,
+}
+"""What a filter may ask for."""

@@ -6,10 +6,9 @@ Decides only what HTTP decides: prefixes, encodings, who may use the control sur
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from reconciler.emulator import audit, operations
@@ -22,12 +21,13 @@ from reconciler.emulator.gcs.errors import StorageError
 from reconciler.emulator.instance_metadata import HEADERS, asks_metadata, metadata
 from reconciler.emulator.origins import refuse_strangers
 from reconciler.emulator.page import PAGE_HEADERS, page
-from reconciler.emulator.wire.codec import new, to_json
+from reconciler.emulator.wire.codec import new
 from reconciler.emulator.wire.errors import ApiError, Json, not_implemented
 from reconciler.emulator.wire.plain_routes import match_plain
 from reconciler.emulator.wire.raw_routes import match_raw
 from reconciler.emulator.wire.requests import build, numeric_enums
 from reconciler.emulator.wire.routes import PREFIXES, Routes, other_routes
+from reconciler.emulator.wire.texts import Texts, text_of
 from reconciler.emulator.world import Forward, Plain, Wait, World
 
 Scope: TypeAlias = "dict[str, Any]"
@@ -57,6 +57,7 @@ class Front:
     forward: Callable[[Forward, Send], Awaitable[int]]
     clock: Clock
     reset: Callable[[], Awaitable[None]]
+    texts: Texts = field(default_factory=Texts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +175,10 @@ async def _call(front: Front, called: _Called, scope: Scope, body: bytes, send: 
         await front.forward(found, send)
         return
     query = scope["query_string"].decode("latin-1")
-    await _reply(send, 200, found.body if isinstance(found, Plain) else to_json(found, numbers=numeric_enums(query)))
+    if isinstance(found, Plain):
+        await _reply(send, 200, found.body)
+    else:
+        await _send_text(send, 200, front.texts.of(found, numbers=numeric_enums(query)))
 
 
 async def _wait(world: World, wait: Wait) -> Any:
@@ -251,7 +255,10 @@ async def _read(receive: Receive, *, keep: bool = True) -> bytes:
 
 
 async def _reply(send: Send, code: int, body: Json | Mapping[str, Any]) -> None:
-    text = json.dumps(body, ensure_ascii=False).encode("utf-8", errors="replace")
+    await _send_text(send, code, text_of(body))
+
+
+async def _send_text(send: Send, code: int, text: bytes) -> None:
     headers = [*_JSON, (b"content-length", str(len(text)).encode())]
     await send({"type": "http.response.start", "status": code, "headers": headers})
     await send({"type": "http.response.body", "body": text})

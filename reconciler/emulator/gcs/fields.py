@@ -19,13 +19,26 @@ class _Mask:
 
 def partial(value: Json, fields: str) -> Json:
     """Return what `fields` selects of a response; 400 for a selector that cannot be read."""
-    tokens = _TOKENS.findall(fields)
+    kept = _keep(value, _mask_of(fields))
+    return kept if isinstance(kept, dict) else {}
+
+
+def names_below(name: str, fields: str) -> frozenset[str]:
+    """The fields that are selected of the field `name`; none where all of it is, or nothing is.
+
+    400 for a selector that cannot be read.
+    """
+    below = _mask_of(fields).below if fields else {}
+    inner = below.get(name)
+    return frozenset(inner.below) if inner and "*" not in {*below, *inner.below} else frozenset()
+
+
+def _mask_of(fields: str) -> _Mask:
     mask = _Mask()
-    rest = _read_list(tokens, mask, fields)
+    rest = _read_list(_TOKENS.findall(fields), mask, fields)
     if rest or not mask.below:
         raise _unreadable(fields)
-    kept = _keep(value, mask)
-    return kept if isinstance(kept, dict) else {}
+    return mask
 
 
 def _read_list(tokens: list[str], mask: _Mask, whole: str) -> list[str]:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from reconciler.emulator.gcs.bucket_calls import generation_of
 from reconciler.emulator.gcs.buckets import Buckets, Change
 from reconciler.emulator.gcs.errors import Json, invalid, required
+from reconciler.emulator.gcs.fields import names_below
 from reconciler.emulator.gcs.http import Request
 from reconciler.emulator.gcs.listing import PAGE, Query
 from reconciler.emulator.gcs.names import check_object_name
@@ -47,7 +48,8 @@ def list_objects(buckets: Buckets, request: Request, bucket: str) -> Json:
     if page.prefixes:
         shown["prefixes"] = list(page.prefixes)
     if page.items:
-        shown["items"] = [object_json(item, request.base) for item in page.items]
+        only = names_below("items", query.get("fields", ""))
+        shown["items"] = [object_json(item, request.base, only) for item in page.items]
     return shown
 
 

@@ -18,6 +18,7 @@ Settings = Mapping[str, object]
 Clock = Callable[[], datetime]
 
 EMPTY: Settings = MappingProxyType({})
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,14 +121,13 @@ ABSENT = Conditions(generation_match=0)
 
 def microseconds(moment: datetime) -> int:
     """Return `moment` (aware) as microseconds since 1970."""
-    delta = moment - datetime(1970, 1, 1, tzinfo=UTC)
+    delta = moment - _EPOCH
     return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
 
 
 def timestamp(moment: int) -> str:
     """Return a time in microseconds as on the wire, to the millisecond."""
-    found = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=moment)
-    return found.strftime("%Y-%m-%dT%H:%M:%S.") + f"{found.microsecond // 1000:03d}Z"
+    return (_EPOCH + timedelta(microseconds=moment)).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 def etag(*numbers: int) -> str:

@@ -5,7 +5,7 @@ Decides names, types and defaults on the wire. Unknown and output-only fields in
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from urllib.parse import quote
 
 from reconciler.emulator.gcs.bucket_changes import completed
@@ -26,6 +26,25 @@ _BUCKET_MAPS = (
     "ipFilter", "lifecycle", "logging", "retentionPolicy", "softDeletePolicy", "versioning",
     "website",
 )  # fmt: skip
+_ALWAYS: Mapping[str, Callable[[StoredObject, str], object]] = {
+    "kind": lambda item, base: "storage#object",
+    "id": lambda item, base: f"{item.bucket}/{item.name}/{item.generation}",
+    "selfLink": lambda item, base: f"{base}/storage/v1/{_where(item)}",
+    "mediaLink": lambda item, base: f"{base}/download/storage/v1/{_where(item)}?generation={item.generation}&alt=media",
+    "name": lambda item, base: item.name,
+    "bucket": lambda item, base: item.bucket,
+    "generation": lambda item, base: str(item.generation),
+    "metageneration": lambda item, base: str(item.metageneration),
+    "storageClass": lambda item, base: "STANDARD",
+    "size": lambda item, base: str(item.size),
+    "crc32c": lambda item, base: item.crc32c,
+    "etag": lambda item, base: etag(item.generation, item.metageneration),
+    "timeCreated": lambda item, base: timestamp(item.created),
+    "updated": lambda item, base: timestamp(item.updated),
+    "timeStorageClassUpdated": lambda item, base: timestamp(item.created),
+    "timeFinalized": lambda item, base: timestamp(item.created),
+}
+"""What every object shows; a setting of the same name counts instead."""
 _MULTI_REGIONS = ("ASIA", "EU", "US")
 _DUAL_REGIONS = ("ASIA1", "EUR4", "EUR5", "EUR7", "EUR8", "NAM4")
 
@@ -72,28 +91,12 @@ def merged(old: Settings, patch: Settings) -> dict[str, object]:
     return {name: value for name, value in new.items() if value != {} or name not in dropped}
 
 
-def object_json(item: StoredObject, base: str) -> Json:
-    """Return an object as Google's resource; `base` is this server's address as the client named it."""
-    where = f"b/{quote(item.bucket, safe='')}/o/{quote(item.name, safe='')}"
-    created = timestamp(item.created)
-    shown: Json = {
-        "kind": "storage#object",
-        "id": f"{item.bucket}/{item.name}/{item.generation}",
-        "selfLink": f"{base}/storage/v1/{where}",
-        "mediaLink": f"{base}/download/storage/v1/{where}?generation={item.generation}&alt=media",
-        "name": item.name,
-        "bucket": item.bucket,
-        "generation": str(item.generation),
-        "metageneration": str(item.metageneration),
-        "storageClass": "STANDARD",
-        "size": str(item.size),
-        "crc32c": item.crc32c,
-        "etag": etag(item.generation, item.metageneration),
-        "timeCreated": created,
-        "updated": timestamp(item.updated),
-        "timeStorageClassUpdated": created,
-        "timeFinalized": created,
-    }
+def object_json(item: StoredObject, base: str, only: Collection[str] = ()) -> Json:
+    """Return an object as Google's resource; `base` is this server's address as the client named it.
+
+    With `only` just the fields of these names: a listing has a thousand objects, and who asks for little waits less.
+    """
+    shown: Json = {name: show(item, base) for name, show in _ALWAYS.items() if not only or name in only}
     if item.md5:
         shown["md5Hash"] = item.md5
     if item.components:
@@ -104,7 +107,8 @@ def object_json(item: StoredObject, base: str) -> Json:
         shown |= {"softDeleteTime": timestamp(item.buried), "hardDeleteTime": timestamp(item.until)}
     elif kept_until(item) and item.settings.get("eventBasedHold") is not True:
         shown["retentionExpirationTime"] = timestamp(kept_until(item))
-    return shown | dict(item.settings)
+    shown |= item.settings
+    return {name: value for name, value in shown.items() if name in only} if only else shown
 
 
 def bucket_json(bucket: Bucket, base: str) -> Json:
@@ -157,6 +161,10 @@ def _texts(value: object, name: str) -> dict[str, str | None] | None:
             raise invalid(f"Invalid value for field {name}.{key}: {one!r}")
         found[key] = str(one).lower() if isinstance(one, bool) else None if one is None else str(one)
     return found
+
+
+def _where(item: StoredObject) -> str:
+    return f"b/{quote(item.bucket, safe='')}/o/{quote(item.name, safe='')}"
 
 
 def _location_type(location: str) -> str:

@@ -18,8 +18,8 @@ BUCKET_COLUMNS = (
 OBJECT_COLUMNS = (
     "bucket, name, generation, metageneration, blob, size, crc32c, md5, components, created, updated, deleted, settings"
 )
+"""In the order of the fields of `StoredObject`."""
 _BUCKET_FIELDS = tuple(BUCKET_COLUMNS.split(", "))
-_OBJECT_FIELDS = tuple(OBJECT_COLUMNS.split(", "))
 _BUCKET_SLOTS = ", ".join("?" * 10)
 _OBJECT_SLOTS = ", ".join("?" * 13)
 
@@ -146,6 +146,5 @@ def bucket_of(row: tuple[Any, ...]) -> Bucket:
 
 def object_of(row: tuple[Any, ...]) -> StoredObject:
     """An object from its columns, and the seconds for which its bucket's retention policy keeps it."""
-    *columns, retention = row
-    fields = dict(zip(_OBJECT_FIELDS, columns, strict=True))
-    return StoredObject(**fields | {"settings": json.loads(fields["settings"]), "retention_s": int(retention or 0)})
+    read: tuple[Any, ...] = (*row[:12], json.loads(row[12]), int(row[13] or 0))
+    return StoredObject(*read)

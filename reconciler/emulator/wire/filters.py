@@ -14,9 +14,9 @@ from datetime import datetime
 from typing import Any, TypeAlias
 
 from reconciler.emulator.wire.codec import camel, snake
-from reconciler.emulator.wire.errors import ApiError, Json
+from reconciler.emulator.wire.errors import ApiError
 
-Test: TypeAlias = Callable[[Json], bool]
+Test: TypeAlias = Callable[[Mapping[str, Any]], bool]
 
 _TOKEN = re.compile(
     r"""\s*(?:(?P<text>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|(?P<op><=|>=|!=|=~|!~|=|<|>|:)|(?P<bracket>[()])|"""
@@ -132,7 +132,8 @@ def _look_up(resource: Any, path: list[str]) -> Any:
     for part in path:
         if not isinstance(resource, Mapping):
             return None
-        resource = resource.get(part, resource.get(camel(part)))
+        found = resource.get(part)
+        resource = resource.get(camel(part)) if found is None else found
     return resource
 
 
@@ -171,6 +172,8 @@ def _holds(found: Any, operator: str, value: str, quoted: bool) -> bool:
 def _same(text: str, value: str) -> bool:
     if "*" in value:
         return fnmatch.fnmatchcase(text, value)
+    if text == value:
+        return True
     left, right = _ordered(text), _ordered(value)
     return left == right if isinstance(left, datetime) and isinstance(right, datetime) else text == value
 
