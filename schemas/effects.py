@@ -7,10 +7,10 @@ reason that a plan prints are all computed from it. This module decides nothing 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from enum import StrEnum
 from functools import cache
-from typing import Any, NamedTuple, TypeAlias, Union
+from typing import Any, NamedTuple, TypeAlias, Union, cast
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -82,13 +82,16 @@ def declared_fields(manifest: Manifest) -> Mapping[str, DeclaredField]:
     Lists, and maps with the user's own keys (labels, env), are leaves. Fields that the manifest leaves out are
     absent. An experiment derives `training.effective_batch` (world size x per-device batch x accumulation).
     """
-    leaves = dict(_leaves(manifest, "", None))
+    leaves: dict[str, DeclaredField] = {}
+    _leaves(manifest, "", None, leaves)
     leaves.update(manifest.derived_fields(leaves))
     return {path: leaves[path] for path in sorted(leaves)}
 
 
 def plain(value: Any) -> Json:
     """The JSON form of a validated value, with only what was given: models become objects, tuples lists."""
+    if type(value) in _SCALARS:
+        return cast("Json", value)
     if isinstance(value, BaseModel):
         given = value.model_fields_set
         return {slot.path: plain(getattr(value, slot.name)) for slot in _slots(type(value)) if slot.name in given}
@@ -106,6 +109,9 @@ def plain(value: Any) -> Json:
 def effect_of(field: FieldInfo) -> Effect | None:
     """The effect that is declared beside a field, or None where its parts declare their own."""
     return next((item for item in field.metadata if isinstance(item, Effect)), None)
+
+
+_SCALARS = (str, int, float, bool, type(None))
 
 
 class _Slot(NamedTuple):
@@ -128,18 +134,17 @@ def _default(field: FieldInfo) -> Json:
     return None if default is PydanticUndefined else plain(default)
 
 
-def _leaves(block: BaseModel, prefix: str, inherited: Effect | None) -> Iterator[tuple[str, DeclaredField]]:
+def _leaves(block: BaseModel, prefix: str, inherited: Effect | None, found: dict[str, DeclaredField]) -> None:
     given = block.model_fields_set
-    for slot in _slots(type(block)):
-        if slot.name not in given:
+    for name, slot_path, default, own in _slots(type(block)):
+        if name not in given:
             continue
-        value = getattr(block, slot.name)
-        path = prefix + slot.path
-        effect = slot.effect or inherited
+        value = getattr(block, name)
+        path = prefix + slot_path
         if isinstance(value, BaseModel):
-            yield from _leaves(value, f"{path}.", effect)
+            _leaves(value, f"{path}.", own or inherited, found)
         elif isinstance(value, Leaves):
             for key, leaf in value.leaves().items():
-                yield f"{path}.{key}", leaf
+                found[f"{path}.{key}"] = leaf
         else:
-            yield path, DeclaredField(plain(value), slot.default, effect or Effect.NOTHING)
+            found[path] = DeclaredField(plain(value), default, own or inherited or Effect.NOTHING)

@@ -99,10 +99,8 @@ class Keys(Mapping[str, Json], Leaves):
 
     def leaves(self) -> Mapping[str, DeclaredField]:
         """The given keys with their defaults and effects."""
-        rows = table()[self.block].keys
-        return {
-            key: DeclaredField(value, rows[key].default, Effect(rows[key].effect)) for key, value in self.given.items()
-        }
+        rows = _effects_of(self.block)
+        return {key: DeclaredField(value, *rows[key]) for key, value in self.given.items()}
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -128,6 +126,12 @@ class Keys(Mapping[str, Json], Leaves):
             "properties": {key: json_schema_of(rows[key]) for key in sorted(rows)},
             "additionalProperties": False,
         }
+
+
+@cache
+def _effects_of(block: str) -> Mapping[str, tuple[Json, Effect]]:
+    """Default and effect of the keys that a manifest may give."""
+    return {key: (row.default, Effect(row.effect)) for key, row in table()[block].keys.items() if row.effect != OURS}
 
 
 @cache

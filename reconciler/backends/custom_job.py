@@ -18,6 +18,7 @@ from reconciler.core.calls import Call, Scene
 from reconciler.core.changes import Change
 from reconciler.core.errors import LoraformError
 from reconciler.core.identity import canonical, identity_of
+from reconciler.core.later import Later
 from reconciler.core.resources import Failure, Json, LiveResource, Phase, Resource, Role, Value
 from reconciler.core.target import region_of
 from schemas.effects import Effect
@@ -79,14 +80,13 @@ def desired(subject: Subject) -> Resource:
     """The training of an experiment: a run, done once its run record exists."""
     run = subject.experiment.run
     identity = training_identity(subject)
-    spec = training_spec(subject, identity).model_dump(mode="json")
     return Resource(
         address=subject.address(Role.TRAINING),
         kind=NAME,
         identity=identity,
         attempt_key=attempt_key(_settings(subject)),
-        fields=subject.fields(Effect.RETRAIN, Effect.RUN, Effect.EVALUATE),
-        body=_body(subject, identity, spec),
+        fields=Later(lambda: subject.fields(Effect.RETRAIN, Effect.RUN, Effect.EVALUATE)),
+        body=Later(lambda: _body(subject, identity, training_spec(subject, identity).model_dump(mode="json"))),
         uploads=subject.uploads(*READ),
         once=True,
         accelerators=run.machine.accelerator_count * run.machine.replica_count,

@@ -19,6 +19,7 @@ from reconciler.core.calls import Call, Scene
 from reconciler.core.changes import Change
 from reconciler.core.errors import LoraformError
 from reconciler.core.identity import deployed_id, identity_of
+from reconciler.core.later import Later
 from reconciler.core.resources import (
     SHORT,
     Address,
@@ -72,8 +73,8 @@ def desired(subject: Subject, serving: Serving, model: Resource, endpoint: Resou
         identity=identity_of("deployment", subject.hashed(Effect.ROLL), [model.identity]),
         attempt_key=attempt_key({"run.attempt": experiment.run.attempt, **replicas}),
         spec={**replicas, "traffic": traffic.WHOLE},
-        fields={**subject.fields(Effect.ROLL, Effect.IN_PLACE), **settings},
-        body=_body(serving, model, endpoint, replicas),
+        fields=Later(lambda: {**subject.fields(Effect.ROLL, Effect.IN_PLACE), **settings}),
+        body=Later(lambda: _body(serving, model, endpoint, replicas)),
         depends_on=(model.address, endpoint.address),
         collides=True,
         born={"traffic": 0},

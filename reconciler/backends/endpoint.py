@@ -16,6 +16,7 @@ from reconciler.core.calls import Call, Scene
 from reconciler.core.changes import Change
 from reconciler.core.errors import LoraformError
 from reconciler.core.identity import identity_of
+from reconciler.core.later import Later
 from reconciler.core.resources import Json, LiveResource, Phase, Resource, Role, Value
 from schemas.effects import Effect
 from schemas.serving import Serving
@@ -35,7 +36,7 @@ def desired(subject: Subject, serving: Serving) -> Resource:
         identity=identity_of("endpoint", immutable),
         attempt_key=attempt_key({"run.attempt": subject.experiment.run.attempt}),
         spec={"labels": own_labels, "protect": protect},
-        fields=subject.fields(Effect.LABEL),
+        fields=Later(lambda: subject.fields(Effect.LABEL)),
         body=body,
         exclusive=True,
         collides=True,

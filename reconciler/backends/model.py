@@ -17,6 +17,7 @@ from reconciler.core.calls import Call, Scene
 from reconciler.core.changes import Change
 from reconciler.core.errors import LoraformError
 from reconciler.core.identity import canonical, identity_of
+from reconciler.core.later import Later
 from reconciler.core.resources import SHORT, Declared, Json, LiveResource, Phase, Ref, Resource, Role, Value
 from schemas.effects import Effect
 from schemas.serving import Serving
@@ -44,11 +45,13 @@ def desired(subject: Subject, serving: Serving, training: Resource) -> Resource:
         identity=identity,
         attempt_key=attempt_key({"run.attempt": subject.experiment.run.attempt}),
         spec={"labels": own_labels},
-        fields={
-            **subject.fields(Effect.VERSION, Effect.LABEL),
-            "images.serve": Declared(image, str(Effect.VERSION)),
-        },
-        body=_body(subject, serving, training, own_labels),
+        fields=Later(
+            lambda: {
+                **subject.fields(Effect.VERSION, Effect.LABEL),
+                "images.serve": Declared(image, str(Effect.VERSION)),
+            }
+        ),
+        body=Later(lambda: _body(subject, serving, training, own_labels)),
         depends_on=(training.address,),
         uploads=subject.uploads("model.base", "model.tokenizer"),
         named=model_id(subject.target.fleet, subject.experiment.name),

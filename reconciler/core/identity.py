@@ -14,6 +14,8 @@ from reconciler.core.resources import Json
 
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
+_AS_THEY_ARE = (str, int, bool, type(None))
+
 
 def canonical(value: Json) -> str:
     """One text per JSON value: sorted keys, no spaces, UTF-8 kept, NaN and infinities refused (ValueError).
@@ -36,6 +38,8 @@ def deployed_id(endpoint: str, identity: str) -> str:
 
 
 def _plain(value: Json) -> Json:
+    if type(value) in _AS_THEY_ARE:
+        return value
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

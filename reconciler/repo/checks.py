@@ -6,8 +6,8 @@ The rules within one manifest are in `schemas.rules`. Every check yields finding
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -33,6 +33,14 @@ class Surroundings:
     """What is not pinned is an error, else a warning."""
     remote_code: bool
     """The policy allows `trust_remote_code`."""
+    looked: dict[object, tuple[Finding, ...]] = field(default_factory=dict)
+    """What was found of places so far: many manifests name the same ones, and one look sees one state."""
+
+    def once(self, key: object, look: Callable[[], Iterator[Finding]]) -> tuple[Finding, ...]:
+        """The findings of `look`, from memory where the same `key` was looked at before."""
+        if key not in self.looked:
+            self.looked[key] = tuple(look())
+        return self.looked[key]
 
 
 def of_experiment(experiment: Experiment, around: Surroundings) -> Iterator[Finding]:
@@ -41,9 +49,9 @@ def of_experiment(experiment: Experiment, around: Surroundings) -> Iterator[Find
     for key in ("train", "eval"):
         text = getattr(experiment.data, key)
         if text is not None:
-            yield from _data(("data", key), text, around)
+            yield from _data_once(("data", key), text, around)
     for index, mixed in enumerate(experiment.data.mix):
-        yield from _data(("data", "mix", index, "rows"), mixed.rows, around)
+        yield from _data_once(("data", "mix", index, "rows"), mixed.rows, around)
     if experiment.data.eval is not None and experiment.data.eval == experiment.data.train:
         yield Finding(
             ("data", "eval"),
@@ -56,16 +64,11 @@ def of_experiment(experiment: Experiment, around: Surroundings) -> Iterator[Find
 
 def of_model(model: Model, around: Surroundings) -> Iterator[Finding]:
     """The block `model` of an experiment or a shared endpoint."""
-    try:
-        base = locations.base_location(model.base, around.root)
-    except BadLocation as bad:
-        yield _bad(("model", "base"), bad)
-    else:
-        yield from _base(model, base, around)
+    yield from around.once(("base", model.base, model.revision), lambda: _of_base(model, around))
     if model.tokenizer is not None:
         yield from _existing(("model", "tokenizer"), model.tokenizer, around)
     if model.chat_template is not None and not locations.is_inline_template(model.chat_template):
-        yield from _data(("model", "chat_template"), model.chat_template, around)
+        yield from _data_once(("model", "chat_template"), model.chat_template, around)
     if model.trust_remote_code and not around.remote_code:
         yield Finding(
             ("model", "trust_remote_code"),
@@ -73,6 +76,15 @@ def of_model(model: Model, around: Surroundings) -> Iterator[Finding]:
             "the policy does not allow code that comes with a model",
             "Set `policy: {allow_trust_remote_code: true}` in loraform.yaml once somebody has read that code.",
         )
+
+
+def _of_base(model: Model, around: Surroundings) -> Iterator[Finding]:
+    try:
+        base = locations.base_location(model.base, around.root)
+    except BadLocation as bad:
+        yield _bad(("model", "base"), bad)
+    else:
+        yield from _base(model, base, around)
 
 
 def _base(model: Model, base: locations.Location, around: Surroundings) -> Iterator[Finding]:
@@ -107,6 +119,10 @@ def _existing(path: FieldPath, text: str, around: Surroundings) -> Iterator[Find
             locations.inside(around.root, place)
     except BadLocation as bad:
         yield _bad(path, bad)
+
+
+def _data_once(path: FieldPath, text: str, around: Surroundings) -> tuple[Finding, ...]:
+    return around.once(("data", path, text), lambda: _data(path, text, around))
 
 
 def _data(path: FieldPath, text: str, around: Surroundings) -> Iterator[Finding]:

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
+from typing import Any
 
 from reconciler.core.errors import LoraformError
 from reconciler.core.identity import canonical
@@ -74,6 +75,8 @@ class Files:
         self._now = now
         self._largest = largest
         self._known: dict[str, tuple[str, str]] = _load(cache)
+        self.inputs: dict[tuple[str, str, str], Any] = {}
+        """What `inputs` has made of what it found here."""
         self._seen: dict[str, Content] = {}
         self._dirty = False
 

@@ -51,7 +51,7 @@ def inputs_of(experiment: Experiment, target: Target, files: Files) -> tuple[dic
     problems: list[Problem] = []
     for path, text, reader in named(experiment):
         try:
-            found[path] = _READERS[reader](text, target, files)
+            found[path] = _input(reader, text, target, files)
         except BadLocation as bad:
             problems.append(Problem(path, bad.rule, str(bad), bad.remedy))
         except BadRowTemplate as bad_template:
@@ -122,10 +122,19 @@ def facts_of(every: tuple[Named, ...], target: Target, files: Files, known: dict
         if one not in known:
             path, text, reader = one
             try:
-                known[one] = repr((path, _READERS[reader](text, target, files)))
+                known[one] = repr((path, _input(reader, text, target, files)))
             except (BadLocation, BadRowTemplate, Unreadable):
                 return None
     return hashlib.sha256("\n".join([known[one] for one in every]).encode()).hexdigest()
+
+
+def _input(reader: str, text: str, target: Target, files: Files) -> Input:
+    """What a text stands for; looked up once, since many manifests name the same."""
+    key = reader, text, target.folder
+    known = files.inputs.get(key)
+    if known is None:
+        known = files.inputs[key] = _READERS[reader](text, target, files)
+    return known
 
 
 def _base(text: str, target: Target, files: Files) -> Input:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 _GENERATION = re.compile(r"[0-9]+|[0-9a-f]{64}")
@@ -148,6 +149,7 @@ def _hub_file(text: str) -> HubFile:
     return HubFile(match["name"], match["path"], match["revision"] or "")
 
 
+@lru_cache(1024)
 def _normal(text: str) -> str:
     """The path without `.` and `..`. BadLocation when it is absolute or climbs out."""
     if text.startswith(("/", "~")) or re.match(r"[A-Za-z]:[\\/]", text):

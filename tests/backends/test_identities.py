@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -189,6 +190,6 @@ def test_a_run_that_may_finish_says_so() -> None:
 def refs(value: Any) -> set[Any]:
     if isinstance(value, Ref):
         return {value.address}
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return {found for item in value.values() for found in refs(item)}
     return {found for item in value for found in refs(item)} if isinstance(value, list) else set()
