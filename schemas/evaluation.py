@@ -81,4 +81,6 @@ class Evaluation(Block):
     harness: Annotated[Tuple[Task], Effect.EVALUATE] = Field(
         (), description="Tasks of lm-evaluation-harness by name; the training image must have it installed."
     )
-    machine: Annotated[Machine | None, Effect.RUN] = Field(None, description="A machine of its own.")
+    machine: Annotated[Machine | None, Effect.RUN] = Field(
+        None, description="A machine of its own: the evaluation is then a job of its own, after the training."
+    )

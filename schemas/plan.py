@@ -84,7 +84,7 @@ class Change(_Part):
     """One decision about one address."""
 
     experiment: str
-    role: Literal["training", "model", "endpoint", "deployment"]
+    role: Literal["training", "evaluation", "model", "endpoint", "deployment"]
     kind: str = Field(description="The kind of the API object, as custom_job.")
     action: Action
     reason: str = Field(description="Why: one word or phrase per row of the decision table.")
@@ -118,6 +118,7 @@ class Impact(_Part):
 
     experiment: str
     runs: int = Field(description="Trainings that start.")
+    evaluations: int = Field(description="Evaluations that start in jobs of their own.")
     accelerators: int = Field(description="What they take, over all machines.")
     last_run: LastRun | None
     timeout_seconds: float | None = Field(description="What `run.scheduling.timeout` allows.")

@@ -27,7 +27,6 @@ def _names(it: Experiment) -> Iterator[Finding]:
 def _not_yet(it: Experiment) -> Iterator[Finding]:
     later: list[tuple[Path, bool, str]] = [
         (("run", "backend"), it.run.backend != "custom_job", f"`backend: {it.run.backend}`"),
-        (("evaluation", "machine"), it.evaluation.machine is not None, "`evaluation.machine`"),
     ]
     if it.serving is not None:
         later += [
@@ -41,7 +40,6 @@ def _not_yet(it: Experiment) -> Iterator[Finding]:
 
 _INSTEAD: dict[Path, str] = {
     ("run", "backend"): "Write `backend: custom_job`.",
-    ("evaluation", "machine"): "Delete it: the evaluation runs in the training job.",
     ("serving", "endpoint"): "Give the experiment an endpoint of its own: `serving: {machine: ...}`.",
     ("serving", "form"): "Write `form: adapter`.",
 }

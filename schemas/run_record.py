@@ -55,6 +55,7 @@ class RunRecord(_Lenient):
         "",
         description="sha256 over the rows that the metrics were measured on, in their order.",
     )
+    evaluation: str = Field("", description="Identity of the evaluation that `metrics` are, where one was wanted.")
     data: tuple[DataRead, ...] = ()
     counts: Counts
     versions: dict[str, str] = Field(default_factory=dict)
@@ -81,4 +82,5 @@ def metadata_of(record: RunRecord) -> dict[str, str]:
         "eval_digest": record.eval_digest,
         "eval_rows": str(record.counts.eval_rows),
         "pruned": "true" if record.pruned else "false",
+        **({"evaluation": record.evaluation} if record.evaluation else {}),
     }

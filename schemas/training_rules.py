@@ -221,7 +221,7 @@ def evaluation(it: Experiment) -> Iterator[Finding]:
                 f"always measured are {', '.join(gate.ALWAYS)}.",
             )
     if not it.data.judged:
-        for key in ("metrics", "gate", "own"):
+        for key in ("metrics", "gate", "own", "machine"):
             if getattr(it.evaluation, key):
                 yield Finding(
                     ("evaluation", key),

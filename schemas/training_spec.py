@@ -101,6 +101,18 @@ class Provenance(_Strict):
     region: str = Field("", exclude_if=lambda value: not value)
 
 
+class EvaluationOrder(_Strict):
+    """Which evaluation is wanted: as a part of the training, or by itself, of an artifact that exists."""
+
+    identity: str = Field(pattern=r"^[0-9a-f]{64}$", description="Of the evaluation; the run record names it.")
+    record: str | None = Field(
+        None,
+        exclude_if=_absent,
+        description="Given, nothing is trained: the artifact that `output.record` names is evaluated, and the "
+        "evaluation record goes here.",
+    )
+
+
 class TrainingSpec(_Strict):
     """Everything that the trainer reads.
 
@@ -123,5 +135,6 @@ class TrainingSpec(_Strict):
     metrics: tuple[str, ...] = Field((), description="Evaluation metrics beyond the loss, by name.")
     generation: dict[str, Any] = Field(default_factory=dict, description="SamplingParams for evaluation generations.")
     scoring: Scoring = Field(Scoring(), exclude_if=lambda value: value == Scoring())
+    evaluation: EvaluationOrder | None = Field(None, exclude_if=_absent)
     output: Output
     provenance: Provenance = Provenance()

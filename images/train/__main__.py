@@ -1,4 +1,4 @@
-"""`python -m images.train --spec JSON | --spec-file PATH [--out DIR]`: train what a `TrainingSpec` says.
+"""`python -m images.train --spec JSON | --spec-file PATH [--out DIR]`: train, or evaluate, what a `TrainingSpec` says.
 
 The artifact goes where the spec says, else to `AIP_MODEL_DIR` (set by Vertex AI), to `--out`, or beside the run record.
 Standard output holds the events of `progress.py`; the exit code is that of the failure's class (`failures.py`), 0 for a
@@ -37,6 +37,11 @@ def main(argv: list[str] | None = None) -> int:
     try:
         spec = _spec(asked.spec, asked.spec_file, storage)
         _prepare_environment(spec)
+        if spec.evaluation is not None and spec.evaluation.record is not None:
+            from images.train.evaluate_again import evaluate_again
+
+            evaluate_again(spec, spec.evaluation.record, progress, storage, os.environ)
+            return 0
         from images.train.run import run
 
         folder = spec.output.artifact or os.environ.get("AIP_MODEL_DIR") or asked.out

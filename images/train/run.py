@@ -158,6 +158,7 @@ def _train(
         revision=spec.model.revision,
         metrics=metrics,
         eval_digest=rows.eval_digest,
+        evaluation=spec.evaluation.identity if spec.evaluation else "",
         data=raw.read,
         counts=Counts(
             train_rows=len(rows.train),

@@ -1,6 +1,7 @@
-"""Training as a Vertex AI custom job: immutable once created, named by the server, found again by its labels.
+"""Vertex AI custom jobs, which train and evaluate: immutable once created, named by the server, found by their labels.
 
-A succeeded job is not yet a trained model: the run record says that, and the planner reads it.
+What a job is to do is said in `training.py` and `evaluation.py`. One that succeeded is not yet a trained model: the
+run record says that, and the planner reads it.
 """
 
 from __future__ import annotations
@@ -12,18 +13,13 @@ from reconciler.backends import labels, payloads
 from reconciler.backends.failures import failure_of
 from reconciler.backends.kind import Kind, Payload, existing, impossible, wanted
 from reconciler.backends.refs import resolved
-from reconciler.backends.rungs import on_rung, rungs, strategy_of, told
-from reconciler.backends.subject import Subject, attempt_key, environment, given, machine_spec
+from reconciler.backends.rungs import on_rung, strategy_of, told
 from reconciler.core.calls import Call, Scene
 from reconciler.core.changes import Change
 from reconciler.core.errors import LoraformError
-from reconciler.core.identity import canonical, identity_of
-from reconciler.core.later import Later
-from reconciler.core.resources import Failure, Json, LiveResource, Phase, Resource, Role, Value
+from reconciler.core.identity import canonical
+from reconciler.core.resources import Failure, Json, LiveResource, Phase
 from reconciler.core.target import region_of
-from schemas.effects import Effect
-from schemas.primitives import seconds
-from schemas.training_spec import DataSource, MixedRows, Output, Provenance, Scoring, TrainingSpec
 
 NAME = "custom_job"
 
@@ -61,108 +57,6 @@ PHASES: Mapping[str, Phase] = {
 STRATEGIES = ("STRATEGY_UNSPECIFIED", "ON_DEMAND", "LOW_COST", "STANDARD", "SPOT", "", "FLEX_START")
 """`google.cloud.aiplatform.v1.Scheduling.Strategy` by number."""
 
-READ = (
-    "model.base",
-    "model.tokenizer",
-    "data.train",
-    "data.mix",
-    "data.eval",
-    "evaluation.own",
-    "evaluation.sql.script",
-)
-"""The fields whose files the job reads."""
-
-RECIPE: int = TrainingSpec.model_fields["recipe"].default
-"""The trainer's recipe: raised by hand, with a `!`, when the same spec means another result on purpose."""
-
-
-def desired(subject: Subject) -> Resource:
-    """The training of an experiment: a run, done once its run record exists."""
-    run = subject.experiment.run
-    identity = training_identity(subject)
-    return Resource(
-        address=subject.address(Role.TRAINING),
-        kind=NAME,
-        identity=identity,
-        attempt_key=attempt_key(_settings(subject)),
-        fields=Later(lambda: subject.fields(Effect.RETRAIN, Effect.RUN, Effect.EVALUATE)),
-        body=Later(lambda: _body(subject, identity, training_spec(subject, identity).model_dump(mode="json"))),
-        uploads=subject.uploads(*READ),
-        once=True,
-        accelerators=run.machine.accelerator_count * run.machine.replica_count,
-        rungs=rungs(subject, identity),
-        timeout=float(seconds(run.scheduling.timeout)) if run.scheduling.timeout else 0.0,
-        lets_finish=run.on_change == "finish",
-        protect=subject.experiment.protect,
-        source=subject.source,
-    )
-
-
-def _settings(subject: Subject) -> dict[str, Json]:
-    """What a try depends on beside its identity. A gate judges what came out: it makes no failed run worth a retry."""
-    settings = subject.hashed(Effect.RUN, Effect.EVALUATE)
-    settings.pop("evaluation.gate", None)
-    return {**settings, "run.attempt": subject.experiment.run.attempt, "images.train": subject.target.images["train"]}
-
-
-def training_identity(subject: Subject) -> str:
-    """A function of git alone: what is learnt, from which bytes, by which recipe."""
-    return identity_of("training", {**subject.hashed(Effect.RETRAIN), "recipe": RECIPE})
-
-
-def training_spec(subject: Subject, identity: str) -> TrainingSpec:
-    """What the trainer is told; commit and plan are filled in when the job is created."""
-    experiment, target = subject.experiment, subject.target
-    rows = experiment.data
-    return TrainingSpec(
-        fleet=target.fleet,
-        experiment=experiment.name,
-        identity=identity,
-        attempt=experiment.run.attempt,
-        recipe=RECIPE,
-        method=experiment.adapter.method,
-        model=subject.model_source(),
-        data=DataSource(
-            train=subject.uri("data.train"),
-            mix=tuple(
-                MixedRows(rows=subject.uri(f"data.mix.{index}"), weight=mixed.weight)
-                for index, mixed in enumerate(rows.mix)
-            ),
-            eval=subject.uri("data.eval") if rows.eval is not None else None,
-            eval_fraction=rows.eval_fraction,
-            eval_seed=rows.eval_seed,
-            format=rows.format,
-            template=subject.uri("data.template") if rows.template is not None else None,
-            default_context=rows.default_context,
-            on_bad_row=rows.on_bad_row,
-            max_bad_rows=rows.max_bad_rows,
-            on_long_row=rows.on_long_row,
-            deduplicate=rows.deduplicate,
-            max_rows=rows.max_rows,
-        ),
-        adapter=dict(experiment.adapter),
-        quantization=dict(experiment.effective_quantization),
-        training=dict(experiment.training),
-        metrics=experiment.evaluation.metrics,
-        generation=dict(experiment.serving.generation) if experiment.serving else {},
-        scoring=_scoring(subject),
-        output=Output(record=target.record_uri(identity), lock=target.lock_uri(identity)),
-        provenance=Provenance(manifest=subject.source.path),
-    )
-
-
-def _scoring(subject: Subject) -> Scoring:
-    block, serving = subject.experiment.evaluation, subject.experiment.serving
-    return Scoring(
-        max_samples=block.max_samples,
-        own={name: subject.uri(f"evaluation.own.{name}") for name in sorted(block.own)},
-        sql_field=block.sql.field,
-        sql_script=subject.uri("evaluation.sql.script") if block.sql.script is not None else None,
-        base=block.base,
-        harness=block.harness,
-        form="merged" if serving is not None and serving.form == "merged" else "adapter",
-    )
-
 
 def live(payload: Payload, fleet: str) -> tuple[LiveResource, ...]:
     """The one job in a `CustomJob` payload, when it is ours."""
@@ -186,6 +80,8 @@ def live(payload: Payload, fleet: str) -> tuple[LiveResource, ...]:
                 "state": state,
                 "output_directory": payloads.text(folder, "output_uri_prefix"),
                 "labels": own,
+                "evaluates": own.get(labels.EVALUATES, ""),
+                "trained_by": own.get(labels.TRAINED_BY, ""),
                 **_machines(spec, phase),
                 "strategy": strategy_of(spec),
                 "region": region_of(payloads.text(payload, "name")),
@@ -235,58 +131,6 @@ def delete(change: Change, scene: Scene) -> tuple[Call, ...]:
     """DeleteCustomJob; the run record and the artifact stay."""
     request = {"name": existing(change).name}
     return (Call("JobService", "DeleteCustomJob", request, frozenset({"NOT_FOUND"})),)
-
-
-def _body(subject: Subject, identity: str, spec: Mapping[str, Value]) -> Mapping[str, Value]:
-    experiment, run = subject.experiment, subject.experiment.run
-    scheduling = run.scheduling
-    pool: dict[str, Value] = {
-        "machine_spec": machine_spec(
-            run.machine.machine_type, run.machine.accelerator_type, run.machine.accelerator_count
-        ),
-        "container_spec": {
-            "image_uri": subject.target.images["train"],
-            "args": spec,
-            "env": environment(run.env),
-        },
-    }
-    disk = given({"boot_disk_type": run.machine.boot_disk_type, "boot_disk_size_gb": run.machine.boot_disk_size_gb})
-    if disk:
-        pool["disk_spec"] = disk
-    workers = run.machine.replica_count - 1
-    pools: list[Value] = [{**pool, "replica_count": 1}, *([{**pool, "replica_count": workers}] if workers else [])]
-    job_spec: dict[str, Value] = {
-        "worker_pool_specs": pools,
-        "scheduling": given(
-            {
-                "strategy": scheduling.strategy[0].upper(),
-                "timeout": scheduling.timeout,
-                "restart_job_on_worker_restart": scheduling.restart_job_on_worker_restart or None,
-                "max_wait_duration": scheduling.max_wait_duration,
-                "disable_retries": scheduling.disable_retries or None,
-            }
-        ),
-        "base_output_directory": {"output_uri_prefix": subject.target.artifact_uri(identity, run.attempt)},
-        **given(
-            {
-                "service_account": run.service_account,
-                "network": run.network,
-                "reserved_ip_ranges": list(run.reserved_ip_ranges),
-                "tensorboard": run.tensorboard,
-                "enable_web_access": run.enable_web_access or None,
-                "enable_dashboard_access": run.enable_dashboard_access or None,
-                "persistent_resource_id": run.persistent_resource_id,
-            }
-        ),
-    }
-    body: dict[str, Value] = {
-        "display_name": f"{experiment.name}-{identity[:12]}",
-        "labels": {**experiment.labels, **run.labels},
-        "job_spec": job_spec,
-    }
-    if run.encryption_spec:
-        body["encryption_spec"] = {"kms_key_name": run.encryption_spec.kms_key_name}
-    return body
 
 
 def _failure(payload: Payload, state: str) -> Failure:

@@ -48,8 +48,11 @@ REPLICAS = ("min_replica_count", "max_replica_count", "required_replica_count", 
 _STAMPED = re.compile(rf"lf-([0-9a-f]{{{SHORT}}})")
 
 
-def desired(subject: Subject, serving: Serving, model: Resource, endpoint: Resource, training: Resource) -> Resource:
-    """One model version on the experiment's endpoint, on its machines, with all of the traffic that is ours."""
+def desired(subject: Subject, serving: Serving, model: Resource, endpoint: Resource, measured: Resource) -> Resource:
+    """One model version on the experiment's endpoint, on its machines, with all of the traffic that is ours.
+
+    `measured` is the run whose metrics a gate judges: the evaluation, or the training where there is none.
+    """
     experiment = subject.experiment
     least, most = serving.replicas
     replicas: dict[str, Json] = {
@@ -79,7 +82,7 @@ def desired(subject: Subject, serving: Serving, model: Resource, endpoint: Resou
         collides=True,
         born={"traffic": 0},
         accelerators=serving.machine.accelerator_count * least,
-        gate=Gate(bounds, training.address) if bounds else None,
+        gate=Gate(bounds, measured.address) if bounds else None,
         rollout=_rollout(serving.rollout),
         protect=experiment.protect or serving.protect,
         source=subject.source,

@@ -23,6 +23,7 @@ COMMIT = "loraform-commit"
 PLAN = "loraform-plan"
 GATE = "loraform-gate"
 TRAINED_BY = "loraform-trained-by"
+EVALUATES = "loraform-evaluates"
 
 YES = "true"
 ROLES: Mapping[str, Role] = {role.value: role for role in Role}

@@ -16,15 +16,15 @@ STRATEGIES = ("", "on_demand", "low_cost", "standard", "spot", "", "flex_start")
 """`google.cloud.aiplatform.v1.Scheduling.Strategy` by number, in a manifest's words."""
 
 
-def rungs(subject: Subject, identity: str) -> tuple[Rung, ...]:
-    """The ladder: every strategy in the first region, then in the next.
+def rungs(subject: Subject, identity: str, kind: str = "artifacts") -> tuple[Rung, ...]:
+    """The ladder: every strategy in the first region, then in the next. `kind` is the folder of what a run leaves.
 
     On the embedded Vertex AI, which is one machine, regions without a bucket of their own are left out.
     """
     run, target = subject.experiment.run, subject.target
     known = [region for region in run.regions if not target.local or region in target.regions]
     return tuple(
-        Rung(strategy, region, target.artifact_uri(identity, run.attempt, region))
+        Rung(strategy, region, target.artifact_uri(identity, run.attempt, region, kind))
         for region in known or [target.region]
         for strategy in run.scheduling.strategy
     )

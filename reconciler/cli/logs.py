@@ -1,4 +1,4 @@
-"""`loraform logs`: the log of an experiment's newest training, in words, and where Google shows it."""
+"""`loraform logs`: the log of an experiment's newest training or evaluation, in words, and where Google shows it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from reconciler.cloud.logs import console_link, job_logs
 from reconciler.cloud.site import Site
 from reconciler.cloud.snapshot import take_snapshot
 from reconciler.core.errors import LoraformError
-from reconciler.core.resources import LiveResource, Phase, Role
+from reconciler.core.resources import RUNS, LiveResource, Phase
 from reconciler.render.progress import log_line
 
-FOLLOW = typer.Option("--follow", "-f", help="Go on until the training has ended.")
+FOLLOW = typer.Option("--follow", "-f", help="Go on until the job has ended.")
 
 
 def run(
@@ -25,7 +25,10 @@ def run(
     follow: Annotated[bool, FOLLOW] = False,
     target: Annotated[str | None, options.TARGET] = None,
 ) -> int:
-    """Print the log of the experiment's newest training. With --follow the exit code says whether it succeeded."""
+    """Print the log of the experiment's newest training, or of a later evaluation.
+
+    With --follow the exit code says whether it succeeded.
+    """
     from reconciler.cli.workplace import connect_only
 
     with Screen() as screen:
@@ -38,11 +41,9 @@ def run(
 
 
 def newest_job(site: Site, experiment: str) -> LiveResource:
-    """The newest training job of an experiment. Raises LoraformError when there is none."""
+    """The newest job of an experiment, that trains or evaluates. Raises LoraformError when there is none."""
     snapshot = take_snapshot(site.vertex, site.storage, site.target, ())
-    jobs = [
-        item for item in snapshot.live if item.address.experiment == experiment and item.address.role is Role.TRAINING
-    ]
+    jobs = [item for item in snapshot.live if item.address.experiment == experiment and item.address.role in RUNS]
     if not jobs:
         raise LoraformError(f"No training job of {experiment} is to be found.", "See `loraform status`.")
     return max(jobs, key=lambda item: (item.created, item.name))

@@ -11,7 +11,7 @@ from reconciler.cloud.reconcile import Pass
 from reconciler.cloud.site import Site
 from reconciler.core.changes import Action, Change, Reason
 from reconciler.core.errors import CloudError
-from reconciler.core.resources import Role
+from reconciler.core.resources import RUNS, Role
 from reconciler.render.progress import PHASES, duration, event_of, step_line
 from reconciler.render.words import clean
 
@@ -43,9 +43,7 @@ class Watch:
             if change.action is not Action.WAIT or change.before is None or change.reason is not Reason.IN_PROGRESS:
                 continue
             spent = duration(self._site.clock.now() - change.before.since)
-            word = (
-                self._training(change) if change.address.role is Role.TRAINING else WORDS.get(change.address.role, "")
-            )
+            word = self._training(change) if change.address.role in RUNS else WORDS.get(change.address.role, "")
             name = clean(change.address.experiment)
             yield f"{name} {change.address.role}: {word or change.before.phase} ({spent})"
 

@@ -9,7 +9,7 @@ from typing import Any
 from reconciler.cloud.errors import from_answer
 from reconciler.cloud.retry import with_patience
 from reconciler.cloud.vertex import TIMEOUT, Vertex
-from reconciler.core.resources import LiveResource, Role
+from reconciler.core.resources import RUNS, LiveResource, Role
 from reconciler.core.target import Target, region_of
 
 PAGE = 1000
@@ -32,7 +32,7 @@ def log_tail(vertex: Vertex, live: LiveResource, lines: int = TAIL) -> tuple[str
 
     Nothing for what has no log. Raises `core.errors.CloudError`.
     """
-    if live.address.role is Role.TRAINING and "job" in live.outputs:
+    if live.address.role in RUNS and "job" in live.outputs:
         query = _of_job(live.name)
     elif live.address.role is Role.DEPLOYMENT and live.outputs.get("endpoint"):
         query = _of_endpoint(str(live.outputs["endpoint"]))

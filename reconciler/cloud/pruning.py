@@ -16,7 +16,7 @@ from reconciler.cloud.site import Site
 from reconciler.cloud.storage import Listed
 from reconciler.core.calls import Call
 from reconciler.core.errors import Conflict, LoraformError, NotFound
-from reconciler.core.resources import SHORT, Json, LiveResource, Phase, Role, Snapshot
+from reconciler.core.resources import RUNS, SHORT, Json, LiveResource, Phase, Role, Snapshot
 from reconciler.core.retention import Keep, Stored
 
 VERSION_BOUND = 60.0
@@ -79,11 +79,12 @@ def holders(snapshot: Snapshot, store: Store) -> dict[Keep, frozenset[str]]:
     training = {
         item.stamp
         for item in snapshot.live
-        if item.address.role is Role.TRAINING and item.phase not in (Phase.READY, Phase.FAILED)
+        if item.address.role in RUNS and item.phase not in (Phase.READY, Phase.FAILED)
     }
+    measured = {str(job.outputs.get("trained_by", "")) for job in snapshot.live if job.stamp in training} - {""}
     return {
         Keep.SERVES: frozenset(serving | deployed) - {""},
-        Keep.TRAINS: frozenset(training | store.locked),
+        Keep.TRAINS: frozenset(training | measured | store.locked),
         Keep.PROTECTED: frozenset(item.address.experiment for item in snapshot.live if _protects(item)),
         Keep.DEFAULT: frozenset(default),
         Keep.ELSEWHERE: store.elsewhere,
@@ -206,7 +207,7 @@ def _version(payload: Mapping[str, Json]) -> Version:
 
 
 def _protects(item: LiveResource) -> bool:
-    return item.protect and item.address.role is not Role.TRAINING
+    return item.protect and item.address.role not in RUNS
 
 
 def _name(site: Site, uri: str) -> str:

@@ -24,6 +24,7 @@ from reconciler.cloud.storage import Listed, Storage
 from reconciler.cloud.vertex import Vertex
 from reconciler.core.diff import setting_changes
 from reconciler.core.errors import NotFound
+from reconciler.core.evaluations import EVALUATES, with_evaluations
 from reconciler.core.identity import deployed_id
 from reconciler.core.moves import adopted, adopted_claims, belongs_to, moves_of
 from reconciler.core.resources import (
@@ -57,6 +58,7 @@ class Listing:
     pool: Executor
     kinds: tuple[Future[tuple[LiveResource, ...]], ...]
     runs: Future[tuple[Listed, ...]]
+    evaluations: Future[tuple[Listed, ...]]
     claims: Future[tuple[Listed, ...]]
 
 
@@ -71,6 +73,7 @@ def begin_listing(vertex: Vertex, storage: Storage, target: Target, workers: Wor
             for region in (target.regions if row[0] == "custom_job" else (target.region,))
         ),
         pool.submit(storage.list, _prefix(target, "runs")),
+        pool.submit(storage.list, _prefix(target, "evaluations")),
         pool.submit(storage.list, claims.folder_of(target)),
     )
 
@@ -100,9 +103,10 @@ def take_snapshot(
         live += asked
         live += _versions(vertex, target, live, wanted, pool)
         live += _deploys(vertex, live, wanted, known, claim_objects, pool)
-        live = _with_declared(storage, live, wanted, claim_objects, pool)
+        runs = {item.stamp: item for item in filter(None, map(_record, listing.runs.result()))}
+        records = with_evaluations(runs, filter(None, map(_record, listing.evaluations.result())))
+        live = _with_declared(storage, live, wanted, claim_objects, pool, records)
         live += refused(known, wanted, live)
-        records = dict(filter(None, map(_record, listing.runs.result())))
         said = verdicts.verdicts_in(verdict_listing.result()) if verdict_listing else {}
         seen = Snapshot(deployment.linked(tuple(live)), records, known, said, barred=barred)
         return verdicts.with_scores(storage, target, seen, wanted.values(), pool)
@@ -232,8 +236,12 @@ def _with_declared(
     wanted: Mapping[Address, Resource],
     claim_objects: Iterable[Listed],
     pool: Executor,
+    records: Mapping[str, Record],
 ) -> list[LiveResource]:
-    """Attach the declared fields to what differs from desired, and to the newest predecessor of what is missing."""
+    """Attach the declared fields to what differs from desired, and to the newest predecessor of what is missing.
+
+    What an evaluation measured before is said by its training, whose job did it.
+    """
     objects = {listed.name.rsplit("/", 1)[-1][:SHORT]: listed for listed in claim_objects}
     at: dict[Address, list[LiveResource]] = defaultdict(list)
     for item in live:
@@ -244,6 +252,9 @@ def _with_declared(
         same = [item for item in newest if item.stamp == resource.stamp]
         differing = [item for item in same if setting_changes(resource, item)] if same else newest[:1]
         asked.update((address, item.stamp) for item in differing if item.stamp in objects)
+        if address.role is Role.EVALUATION and resource.stamp not in records:
+            trained = [(needed, wanted[needed].stamp) for needed in resource.depends_on if needed in wanted]
+            asked.update(item for item in trained if item[1] in objects and item[1] in records)
     stamps = sorted({stamp for _, stamp in asked})
     read: Callable[[str], Mapping[str, Json]] = lambda stamp: claims.declared_in(storage, objects[stamp])  # noqa: E731
     declared = dict(zip(stamps, pool.map(read, stamps), strict=True))
@@ -254,8 +265,8 @@ def _with_declared(
     ]
 
 
-def _record(listed: Listed) -> tuple[str, Record] | None:
-    """A run record from the metadata of its object; None for locks and for what is not a record."""
+def _record(listed: Listed) -> Record | None:
+    """A record from the metadata of its object, of a run or an evaluation; None for locks and for what is not one."""
     name = listed.name.rsplit("/", 1)[-1]
     metadata = listed.metadata
     if not name.endswith(".json") or "artifact_uri" not in metadata:
@@ -264,9 +275,9 @@ def _record(listed: Listed) -> tuple[str, Record] | None:
         metrics = {key: float(value) for key, value in json.loads(metadata.get("metrics") or "{}").items()}
     except (ValueError, TypeError, AttributeError):
         metrics = {}
-    outputs = {key: metadata.get(key, "") for key in ("artifact_uri", "artifact_digest", "job", "experiment")}
+    outputs = {key: metadata.get(key, "") for key in _OUTPUTS if key in metadata or key in _ALWAYS}
     rows = metadata.get("eval_rows", "")
-    return name[:SHORT], Record(
+    return Record(
         name[:SHORT],
         outputs,
         metrics,
@@ -275,7 +286,12 @@ def _record(listed: Listed) -> tuple[str, Record] | None:
         pruned=metadata.get("pruned") == "true",
         since=listed.updated,
         seconds=_number(metadata),
+        of=metadata.get("training", "")[:SHORT],
     )
+
+
+_ALWAYS = ("artifact_uri", "artifact_digest", "job", "experiment")
+_OUTPUTS = (*_ALWAYS, EVALUATES, "scores_uri")
 
 
 def _number(metadata: Mapping[str, str]) -> float:

@@ -15,7 +15,7 @@ from reconciler.cloud.site import Site
 from reconciler.cloud.snapshot import take_snapshot
 from reconciler.core.errors import NotFound
 from reconciler.core.lineage import Run, Traces
-from reconciler.core.resources import SHORT, Claim, LiveResource, Record, Role, Snapshot
+from reconciler.core.resources import RUNS, SHORT, Claim, LiveResource, Record, Role, Snapshot
 
 THREADS = 8
 
@@ -30,6 +30,7 @@ def traces_of(site: Site, experiments: Collection[str], trainings: Collection[st
     models = _versions(site, sorted({item.name.split("@", 1)[0] for item in mine if item.address.role is Role.MODEL}))
     return Traces(
         runs=_runs(site, snapshot, trainings),
+        measured={item.stamp: item.metrics for item in snapshot.records.values() if item.of},
         versions={item.stamp: str(item.outputs.get("version_id", "")) for item in models},
         commits={item.stamp: _commit(item) for item in models},
         traffic={
@@ -55,7 +56,7 @@ def _versions(site: Site, names: Iterable[str]) -> list[LiveResource]:
 def _runs(site: Site, snapshot: Snapshot, trainings: Collection[str]) -> dict[str, Run]:
     jobs: dict[str, list[LiveResource]] = defaultdict(list)
     for item in sorted(snapshot.live, key=lambda item: (item.created, item.name)):
-        if item.address.role is Role.TRAINING:
+        if item.address.role in RUNS:
             jobs[item.stamp].append(item)
 
     def run(identity: str) -> Run | None:

@@ -20,7 +20,7 @@ from reconciler.core.calls import Call, Scene
 from reconciler.core.changes import Action, Change, Reason
 from reconciler.core.errors import Conflict, LoraformError, Refused
 from reconciler.core.removal import way_out
-from reconciler.core.resources import LiveResource, Phase, Role
+from reconciler.core.resources import RUNS, LiveResource, Phase, Role
 
 OPERATION_BOUND = 300.0
 """Seconds to wait for one undeploy or delete: the next step needs it done."""
@@ -51,7 +51,7 @@ def find(site: Site, experiment: str) -> Found:
     def of(role: Role) -> tuple[LiveResource, ...]:
         return tuple(item for item in live if item.address.role is role)
 
-    active = tuple(run for run in of(Role.TRAINING) if run.phase in (Phase.PENDING, Phase.RUNNING))
+    active = tuple(run for role in RUNS for run in of(role) if run.phase in (Phase.PENDING, Phase.RUNNING))
     return Found(active, next(iter(of(Role.ENDPOINT)), None), of(Role.DEPLOYMENT))
 
 

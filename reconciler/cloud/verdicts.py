@@ -22,7 +22,7 @@ from reconciler.core.verdict import Key, Scores, Verdict
 from reconciler.core.world import Patience, world_of
 
 SCORES = "scores.json"
-"""The object with the scores per row, beside the artifact."""
+"""The object with the scores per row, beside the artifact; an evaluation by itself names its own."""
 SHOWN_WORDS = 4000
 """Characters of a verdict's words in the metadata, which may have 8 KiB; the content has all of them."""
 
@@ -96,11 +96,12 @@ def with_scores(
 def _scores_of(storage: Storage, target: Target, record: Record) -> Scores | None:
     """The scores beside the artifact of a run; None where there are none, or none that can be read."""
     prefix = f"gs://{target.bucket}/"
-    uri = str(record.outputs.get("artifact_uri", ""))
+    artifact = str(record.outputs.get("artifact_uri", ""))
+    uri = str(record.outputs.get("scores_uri") or f"{artifact.rstrip('/')}/{SCORES}")
     if not uri.startswith(prefix):
         return None
     try:
-        content, _ = storage.read(f"{uri.removeprefix(prefix).rstrip('/')}/{SCORES}")
+        content, _ = storage.read(uri.removeprefix(prefix))
         found = json.loads(content)
         rows = tuple(int(row) for row in found["rows"])
         metrics = {str(name): tuple(float(item) for item in values) for name, values in found["metrics"].items()}

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from reconciler.core.changes import Action, Change, FieldChange, Reason
 from reconciler.core.diff import declared_changes, setting_changes
 from reconciler.core.identity import canonical
-from reconciler.core.judging import due_verdict, judgeable, kept_verdict
+from reconciler.core.judging import due_verdict, foreseen_verdict, judgeable, kept_verdict
 from reconciler.core.ladder import Climb, on_rung
 from reconciler.core.moves import NAME
 from reconciler.core.resources import Address, Json, LiveResource, Phase, Resource
@@ -69,7 +69,7 @@ def compare(resource: Resource, live: LiveResource, world: World) -> Change:
     fields = setting_changes(wanted, live)
     if former := [item for item in (live, *world.others(resource)) if item.adopted_from]:
         return _adopt(wanted, live, former, fields, world)
-    verdict = due_verdict(resource, world)
+    verdict = due_verdict(resource, world) or foreseen_verdict(resource, world)
     if verdict and live.outputs.get("gate") != verdict.label:
         return judged(resource, live, verdict, fields)
     if not fields and wanted is resource:
@@ -106,7 +106,8 @@ def _why(live: LiveResource, fields: tuple[FieldChange, ...]) -> Reason:
 def judged(resource: Resource, live: LiveResource, verdict: Verdict, fields: tuple[FieldChange, ...]) -> Change:
     """A registered model gets its verdict as a label, with whatever else of it differs."""
     before = str(live.outputs.get("gate") or "").partition("-")[0] or None
-    label = FieldChange("gate", before, "passed" if verdict.passed else "failed", "label")
+    said = "judged" if verdict.imagined else "passed" if verdict.passed else "failed"
+    label = FieldChange("gate", before, said, "label")
     change = _change(resource, Action.UPDATE, Reason.JUDGED, before=live)
     return replace(change, fields=(*fields, label), stamps={GATE: verdict.label}, verdict=verdict)
 
@@ -175,12 +176,12 @@ def create(
     else:
         reason = Reason.IDENTITY_CHANGED if predecessor else Reason.ABSENT
     declared = predecessor.declared if predecessor else {}
-    due = due_verdict(resource, world)
+    due = due_verdict(resource, world) or foreseen_verdict(resource, world)
     return replace(
         _change(resource, Action.CREATE, reason, before=ended or predecessor),
         replaces=others,
         fields=declared_changes(resource, declared) if declared else (),
-        stamps={GATE: due.label} if due else {},
+        stamps={GATE: due.label} if due and not due.imagined else {},
         verdict=due or verdict,
     )
 

@@ -13,7 +13,7 @@ from enum import StrEnum
 from reconciler.core.changes import Action, Change, FieldChange, Plan, Reason
 from reconciler.core.identity import canonical
 from reconciler.core.moves import NAME
-from reconciler.core.resources import Address, Json, Role, Snapshot
+from reconciler.core.resources import RUNS, Address, Json, Snapshot
 
 
 class Verdict(StrEnum):
@@ -70,7 +70,7 @@ def _vanished(change: Change, snapshot: Snapshot, settled: float) -> bool:
     """A thing whose creation was claimed a while ago, and that does not exist. Runs leave records instead."""
     claim = snapshot.claims.get(change.after.stamp) if change.after else None
     fresh = change.action is Action.CREATE and change.reason in (Reason.ABSENT, Reason.IDENTITY_CHANGED)
-    return fresh and claim is not None and claim.at < settled and change.address.role is not Role.TRAINING
+    return fresh and claim is not None and claim.at < settled and change.address.role not in RUNS
 
 
 def _verdict(change: Change, item: FieldChange, snapshot: Snapshot) -> Verdict:

@@ -38,6 +38,7 @@ def _impact(name: str, made: Sequence[Change], live: Sequence[LiveResource], rec
     return Impact(
         experiment=name,
         runs=len(starts),
+        evaluations=sum(_creates(change, Role.EVALUATION) for change in made),
         accelerators=sum(run.accelerators for run in starts),
         lasted=_number(last.outputs.get("run_seconds")) if last else None,
         lasted_on=int(_number(last.outputs.get("accelerators"))) if last else 0,

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 
 from reconciler.core.changes import Action, Change
-from reconciler.core.resources import LiveResource, Phase, Record, Resource, Role, Snapshot
+from reconciler.core.resources import RUNS, LiveResource, Phase, Record, Resource, Role, Snapshot
 from reconciler.core.table import decide
 from reconciler.core.world import World, beside, world_of
 
@@ -17,7 +17,7 @@ HORIZON = 64
 """More passes than any experiment needs; the forecast stops there whatever happens."""
 _DAY = 86_400.0
 _UNDER_WAY = (Phase.PENDING, Phase.RUNNING)
-_PAST = (Role.TRAINING, Role.MODEL)
+_PAST = (*RUNS, Role.MODEL)
 """What is history once it is ready; a deploy that has gone well stands, and can be in the way."""
 _PASSING = (*_UNDER_WAY, Phase.DELETING)
 
@@ -78,12 +78,12 @@ def imagine(world: World, changes: Collection[Change]) -> World:
     }
     records, verdicts = dict(world.records), dict(world.verdicts)
     for job in (item for items in world.runs.values() for item in items if item.phase in _UNDER_WAY):
-        _finish(records, job.stamp)
+        _finish(records, job.stamp, str(job.outputs.get("evaluates") or ""))
     for change in changes:
         if change.verdict and change.action.mutates:
             verdicts[change.verdict.key] = replace(change.verdict, kept=True)
         if change.action is Action.CREATE and change.after and change.after.once:
-            _finish(records, change.after.stamp)
+            _finish(records, change.after.stamp, change.after.evaluates)
         elif change.action is Action.CREATE and change.after:
             born = _born(change.after, now)
             if change.verdict:
@@ -119,10 +119,13 @@ def _protections(changes: Iterable[Change]) -> dict[str, bool]:
     }
 
 
-def _finish(records: dict[str, Record], stamp: str) -> None:
+def _finish(records: dict[str, Record], stamp: str, evaluates: str = "") -> None:
+    """The run has its record, and so has the evaluation that its job carries out as well."""
     known = records.get(stamp)
     if known is None or known.pruned:
         records[stamp] = Record(stamp, imagined=True)
+        if evaluates:
+            records[evaluates] = Record(evaluates, of=stamp, imagined=True)
 
 
 def _settled(live: LiveResource, world: World) -> LiveResource | None:

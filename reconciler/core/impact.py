@@ -36,6 +36,8 @@ class Impact:
     experiment: str
     runs: int = 0
     """Trainings that start, now or later."""
+    evaluations: int = 0
+    """Evaluations that start in jobs of their own."""
     accelerators: int = 0
     """What they take, over all machines."""
     lasted: float | None = None

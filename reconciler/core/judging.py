@@ -12,20 +12,31 @@ from reconciler.core.resources import Gate, LiveResource, Phase, Record, Resourc
 from reconciler.core.verdict import Verdict, label_of
 from reconciler.core.world import World
 
-_STANDING = (Phase.PENDING, Phase.RUNNING, Phase.READY)
-
 
 def due_verdict(model: Resource, world: World) -> Verdict | None:
     """The verdict that the version of a gated model must carry: the kept one, or a new one.
 
-    None where there is no gate, no metrics yet, or nothing left to decide: the deployment stands already.
+    None where there is no gate, or no metrics yet. What serves already is judged as well: nothing is taken down by it.
     """
     gated = world.gated.get(model.address)
-    if gated is None or gated.gate is None or gated.gate.metrics_of not in model.depends_on:
-        return None
-    if any(live.phase in _STANDING for live in world.same(gated)):
+    if gated is None or gated.gate is None:
         return None
     return kept_verdict(gated, gated.gate, world) or _new_verdict(gated, gated.gate, world)
+
+
+def foreseen_verdict(model: Resource, world: World) -> Verdict | None:
+    """The verdict on metrics that are only imagined: that it is said is foreseen, what it says is not known.
+
+    None where nothing of the metrics is imagined.
+    """
+    gated = world.gated.get(model.address)
+    if gated is None or gated.gate is None:
+        return None
+    stamp = world.desired[gated.gate.metrics_of].stamp
+    record = world.records.get(stamp)
+    if record is None or not record.imagined:
+        return None
+    return Verdict(gated.address.experiment, stamp, gated.gate.text, passed=True, words="", imagined=True)
 
 
 def kept_verdict(deployment: Resource, gate: Gate, world: World) -> Verdict | None:
@@ -36,7 +47,7 @@ def kept_verdict(deployment: Resource, gate: Gate, world: World) -> Verdict | No
             return known
     labels = {live.outputs.get("gate") for live in _versions(deployment, world)}
     for passed in (True, False):
-        if label_of(gate.text, passed=passed) in labels:
+        if label_of(gate.text, stamp, passed=passed) in labels:
             words = f"{'' if passed else 'not '}passed, says the label of the model version; the numbers are gone"
             return Verdict(experiment, stamp, gate.text, passed, words, kept=True)
     return None
@@ -63,19 +74,20 @@ def trained_by(live: LiveResource) -> str:
 
 
 def unjudged(world: World) -> Iterator[str]:
-    """The runs whose scores per row decide something now: candidates without a verdict, and their champions."""
+    """The records whose scores per row decide something now: candidates without a verdict, and their champions."""
     for gated in {one.address: one for one in world.gated.values()}.values():
         gate = gated.gate
         if gate is None or all(bound.confidence is None for bound in gate.bounds):
             continue
         stamp = world.desired[gate.metrics_of].stamp
-        standing = any(live.phase in _STANDING for live in world.same(gated))
-        if standing or _metrics_of(stamp, world) is None or kept_verdict(gated, gate, world):
+        record = _metrics_of(stamp, world)
+        if record is None or kept_verdict(gated, gate, world):
             continue
         yield stamp
-        champion = champion_of(gated, stamp, world)
+        champion = champion_of(gated, record.of or stamp, world)
         if champion is not None and any(bound.relative and bound.confidence for bound in gate.bounds):
-            yield trained_by(champion)
+            its = world.measured(trained_by(champion), record.eval_digest)
+            yield its.stamp if its else trained_by(champion)
 
 
 def _new_verdict(deployment: Resource, gate: Gate, world: World) -> Verdict | None:
@@ -83,9 +95,12 @@ def _new_verdict(deployment: Resource, gate: Gate, world: World) -> Verdict | No
     record = _metrics_of(stamp, world)
     if record is None:
         return None
-    serving = champion_of(deployment, stamp, world)
-    champion = _measured(trained_by(serving) or serving.stamp, world) if serving else None
-    candidate = _measured(stamp, world)
+    serving = champion_of(deployment, record.of or stamp, world)
+    champion = None
+    if serving:
+        run = trained_by(serving) or serving.stamp
+        champion = _measured(run, world.measured(run, record.eval_digest), world)
+    candidate = _measured(record.of or stamp, record, world)
     judged = tuple(judge(bound, candidate, champion) for bound in gate.bounds)
     return Verdict(
         deployment.address.experiment,
@@ -101,16 +116,15 @@ def _new_verdict(deployment: Resource, gate: Gate, world: World) -> Verdict | No
 
 
 def _metrics_of(stamp: str, world: World) -> Record | None:
-    """The run record, when it has metrics to judge by: not one that was made up, or whose artifact is gone."""
+    """The record, when it has metrics to judge by: not one that was made up, or whose artifact is gone."""
     record = world.records.get(stamp)
     return None if record is None or record.imagined or record.pruned else record
 
 
-def _measured(stamp: str, world: World) -> Measured:
-    record = world.records.get(stamp)
+def _measured(run: str, record: Record | None, world: World) -> Measured:
     if record is None:
-        return Measured(stamp, None)
-    return Measured(stamp, record.metrics, record.eval_digest, record.eval_rows, world.scores.get(stamp))
+        return Measured(run, None)
+    return Measured(run, record.metrics, record.eval_digest, record.eval_rows, world.scores.get(record.stamp))
 
 
 def _versions(deployment: Resource, world: World) -> Iterator[LiveResource]:

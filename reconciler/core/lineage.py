@@ -6,7 +6,7 @@ Which commits there are is git's knowledge, what is left of them the cloud's; bo
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from reconciler.core.changes import FieldChange
@@ -22,6 +22,7 @@ class Kind(StrEnum):
     RUN = "new run"
     VERSION = "new version"
     ROLL = "roll"
+    EVALUATION = "evaluated again"
     TRY = "another try"
     IN_PLACE = "in place"
     RENAMED = "renamed"
@@ -100,6 +101,8 @@ class Traces:
 
     runs: Mapping[str, Run] = field(default_factory=dict)
     """By the training's."""
+    measured: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """The metrics of every evaluation, by the evaluation's."""
     versions: Mapping[str, str] = field(default_factory=dict)
     """Version of the model, by the model's."""
     commits: Mapping[str, str] = field(default_factory=dict)
@@ -148,7 +151,7 @@ def joined(steps: Iterable[Step], traces: Traces) -> tuple[Row, ...]:
         rows.append(
             Row(
                 step,
-                run=traces.runs.get(step.stamp(Role.TRAINING)),
+                run=_run(step, traces),
                 version=traces.versions.get(model, ""),
                 traffic=None if deployment in answered else traces.traffic.get(deployment),
                 served=() if deployment in answered else traces.served.get(deployment, ()),
@@ -178,6 +181,13 @@ def _step(before: Point | None, point: Point, trained: set[str]) -> Step:
     return Step(point, kind, fields if old else (), moved, again)
 
 
+def _run(step: Step, traces: Traces) -> Run | None:
+    """The run with the metrics of the evaluation that the commit wants, where that was made."""
+    run = traces.runs.get(step.stamp(Role.TRAINING))
+    metrics = traces.measured.get(step.stamp(Role.EVALUATION))
+    return run if run is None or metrics is None else replace(run, metrics=metrics)
+
+
 def _kind(old: Mapping[Role, Resource], new: Mapping[Role, Resource], moved: frozenset[Role]) -> Kind:
     if not new:
         return Kind.REMOVED if old else Kind.NOTHING
@@ -187,7 +197,7 @@ def _kind(old: Mapping[Role, Resource], new: Mapping[Role, Resource], moved: fro
         if role in moved:
             return kind
     if moved:
-        return Kind.ROLL
+        return Kind.EVALUATION if moved == {Role.EVALUATION} else Kind.ROLL
     if new[Role.TRAINING].attempt_key != old[Role.TRAINING].attempt_key:
         return Kind.TRY
     if any(canonical(new[role].spec) != canonical(old[role].spec) for role in new):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from reconciler.core.changes import Action, Change, Plan, Reason, plan_id
 from reconciler.core.prices import Prices, per_day
-from reconciler.core.resources import LiveResource, Phase, Role, Snapshot
+from reconciler.core.resources import RUNS, LiveResource, Phase, Role, Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +24,10 @@ def orphans(plan: Plan, snapshot: Snapshot) -> tuple[Orphan, ...]:
     """All of them, by experiment, role and name. History (registered models, ended runs) is kept and is none."""
     wanted = {(change.address, change.after.stamp) for change in plan.changes if change.after}
     addresses = {address for address, _ in wanted}
-    runs = {stamp for address, stamp in wanted if address.role is Role.TRAINING}
+    runs = {stamp for address, stamp in wanted if address.role in RUNS}
     found: list[Orphan] = []
     for live in snapshot.live:
-        if live.history or (live.address.role is Role.TRAINING and live.stamp in runs):
+        if live.history or (live.address.role in RUNS and live.stamp in runs):
             continue
         if live.address not in addresses:
             protected = "; protected" if live.protect else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from reconciler.core.resources import Json, LiveResource, Phase, Role
+from reconciler.core.resources import RUNS, Json, LiveResource, Phase, Role
 
 ANYWHERE = "*"
 """The region of prices that hold in all of them."""
@@ -44,9 +44,9 @@ def per_day(live: LiveResource, prices: Prices, region: str) -> float | None:
 
     An endpoint and whatever has ended cost nothing. None where a price is not known, or where it runs on spot machines.
     """
-    if live.address.role not in (Role.DEPLOYMENT, Role.TRAINING) or live.phase in (Phase.FAILED, Phase.DELETING):
+    if live.address.role not in (Role.DEPLOYMENT, *RUNS) or live.phase in (Phase.FAILED, Phase.DELETING):
         return 0.0
-    if live.address.role is Role.TRAINING and live.phase is not Phase.RUNNING:
+    if live.address.role in RUNS and live.phase is not Phase.RUNNING:
         return 0.0
     machines = live.outputs.get("machines")
     if not isinstance(machines, Sequence) or isinstance(machines, str) or not machines or live.outputs.get("spot"):

@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from reconciler.core.changes import Action, Change, Reason
 from reconciler.core.decide import wait_or_stuck
-from reconciler.core.resources import Address, LiveResource, Phase, Role
+from reconciler.core.resources import RUNS, Address, LiveResource, Phase, Role
 from reconciler.core.world import World
 
 _AFTER: Mapping[Role, Role] = MappingProxyType({Role.ENDPOINT: Role.DEPLOYMENT})
@@ -17,7 +17,7 @@ _AFTER: Mapping[Role, Role] = MappingProxyType({Role.ENDPOINT: Role.DEPLOYMENT})
 
 def way_out(live: LiveResource) -> str:
     """How a protection ends. A job's labels are fixed for its life, so git cannot lift that one."""
-    if live.address.role is Role.TRAINING:
+    if live.address.role in RUNS:
         return f"let it finish, or end it with `loraform cancel {live.address.experiment}`"
     return "apply a commit without `protect: true` first"
 
@@ -32,7 +32,7 @@ def _decide(live: LiveResource, world: World) -> Change | None:
         return None
     if live.protect:
         return _change(live, Action.HOLD, Reason.PROTECTED, way_out(live))
-    if live.address.role is Role.TRAINING:
+    if live.address.role in RUNS:
         running = live.phase in (Phase.PENDING, Phase.RUNNING)
         return _change(live, Action.CANCEL, Reason.REMOVED) if running else None
     if live.phase in (Phase.DELETING, Phase.UNKNOWN):

@@ -26,12 +26,17 @@ class Role(StrEnum):
     """What a thing is to its experiment. The order is the order in which an experiment comes to life."""
 
     TRAINING = "training"
+    EVALUATION = "evaluation"
     MODEL = "model"
     ENDPOINT = "endpoint"
     DEPLOYMENT = "deployment"
 
     __hash__ = str.__hash__
     """An enum hashes its name, in Python: half the time of indexing a large fleet by address."""
+
+
+RUNS = (Role.TRAINING, Role.EVALUATION)
+"""What is carried out by a job and is done once: its record counts, and not the job."""
 
 
 class Phase(StrEnum):
@@ -158,6 +163,8 @@ class Resource:
     uploads: tuple[Upload, ...] = ()
     once: bool = False
     """A run rather than a thing: it is done when its run record exists."""
+    evaluates: str = ""
+    """Of a training: the stamp of the evaluation that its job carries out as well; its run record is both's."""
     lets_finish: bool = False
     """A run of an older identity is left to finish instead of being cancelled (`on_change: finish`)."""
     exclusive: bool = False
@@ -241,11 +248,11 @@ class LiveResource:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A finished training run: this object in the bucket is what "trained" means."""
+    """A finished run: this object in the bucket is what "trained" means, or "evaluated"."""
 
     stamp: str
     outputs: Mapping[str, Json] = field(default_factory=dict)
-    """`artifact_uri` (gs://), `artifact_digest`, `job`, `experiment`."""
+    """`artifact_uri` (gs://), `artifact_digest`, `job`, `experiment`; of an evaluation by itself also `scores_uri`."""
     metrics: Mapping[str, float] = field(default_factory=dict)
     eval_digest: str = ""
     """Of the rows that the metrics were measured on; empty where nobody wrote it down."""
@@ -257,6 +264,8 @@ class Record:
     """How long the run took; known of pruned ones, of which a plan may want to tell."""
     imagined: bool = False
     """The forecast made it up: its metrics are not known, so no gate is judged by it."""
+    of: str = ""
+    """Of an evaluation: the stamp of the training whose artifact was measured. Empty for a training."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,7 @@
-"""The decision table for runs: a training is done when its run record exists; a job is only how to get one."""
+"""The decision table for runs, trainings and evaluations: one is done when its record exists.
+
+A job is only how to get one. An evaluation waits for its training, whose job mostly carries it out as well.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,9 @@ from dataclasses import replace
 
 from reconciler.core.changes import Action, Change, Reason
 from reconciler.core.decide import after_failure, decide_create
+from reconciler.core.diff import declared_changes
 from reconciler.core.ladder import Climb, climb, on_rung
-from reconciler.core.resources import Address, Cause, LiveResource, Phase, Resource
+from reconciler.core.resources import Address, Cause, LiveResource, Phase, Record, Resource, Role
 from reconciler.core.world import World
 
 
@@ -30,8 +34,7 @@ def _decide(resource: Resource, world: World, decided: Mapping[Address, Change])
         stuck = world.now > unclear.since + world.patience.stuck
         action, reason = (Action.HOLD, Reason.STUCK) if stuck else (Action.WAIT, Reason.IN_PROGRESS)
         return _change(resource, action, reason, unclear.phase.value, before=unclear)
-    # A pruned run that was started again is judged by what was tried since; its older job succeeded once.
-    tried = jobs if record is None else tuple(job for job in jobs if record.since and job.created > record.since)
+    tried = tuple(job for job in jobs if job.created > _void_until(resource, record, world))
     if tried:
         settled = _after_end(resource, tried, world)
         if settled is not None:
@@ -50,8 +53,37 @@ def _decide(resource: Resource, world: World, decided: Mapping[Address, Change])
             return replace(change, reason=Reason.ATTEMPT_CHANGED, before=jobs[0])
         rung = _climb(resource, jobs).rung
         words = f"retry on {where}" if (where := on_rung(resource, rung)) else ""
-        return replace(change, reason=Reason.RETRY, before=jobs[0], rung=rung, detail=words)
+        change = replace(change, reason=Reason.RETRY, before=jobs[0], rung=rung, detail=words)
+    if change.action is Action.CREATE and resource.address.role is Role.EVALUATION:
+        return _measured_again(resource, change, world)
     return change
+
+
+def _void_until(resource: Resource, record: Record | None, world: World) -> float:
+    """Jobs that are not younger than this say nothing about what has to be done now.
+
+    A pruned run that was started again is judged by what was tried since; its older job succeeded once. An evaluation
+    of an artifact that was trained again since is void.
+    """
+    if record is not None:
+        return record.since or world.now
+    if resource.address.role is not Role.EVALUATION:
+        return -1.0
+    runs = (world.records.get(world.desired[needed].stamp) for needed in resource.depends_on)
+    return max((run.since for run in runs if run), default=-1.0)
+
+
+def _measured_again(resource: Resource, change: Change, world: World) -> Change:
+    """An evaluation of what is trained: with the fields that differ from what was measured with the training."""
+    trained = [world.desired[needed] for needed in resource.depends_on]
+    stamps = {item.stamp for item in trained}
+    if not any(item.of in stamps for item in world.records.values()):
+        return change
+    jobs = (job for item in trained for job in world.same(item) if job.declared)
+    before = next(jobs, None)
+    fields = change.fields or (declared_changes(resource, before.declared) if before else ())
+    told = "evaluated again: nothing is trained"
+    return replace(change, fields=fields, detail=f"{change.detail}; {told}" if change.detail else told)
 
 
 def _after_end(resource: Resource, jobs: tuple[LiveResource, ...], world: World) -> Change | None:

@@ -53,6 +53,14 @@ class Target:
         """The run record of a training: it exists when the training is finished."""
         return f"{self.folder}/runs/{identity}.json"
 
+    def evaluation_uri(self, identity: str) -> str:
+        """The record of an evaluation by itself; of one in the training job the run record tells."""
+        return f"{self.folder}/evaluations/{identity}.json"
+
+    def evaluation_lock_uri(self, identity: str) -> str:
+        """The lock that such an evaluation holds while it works."""
+        return f"{self.folder}/evaluations/{identity}.lock"
+
     def lock_uri(self, identity: str) -> str:
         """The lock that a trainer holds while it works."""
         return f"{self.folder}/runs/{identity}.lock"
@@ -65,10 +73,13 @@ class Target:
         """What a deployment was given of the traffic, and when; `stamp` is its identity as labels carry it."""
         return f"{self.folder}/served/{stamp}.json"
 
-    def artifact_uri(self, identity: str, attempt: int, region: str = "") -> str:
-        """The `baseOutputDirectory` of one attempt at a training; for another region in that region's bucket."""
+    def artifact_uri(self, identity: str, attempt: int, region: str = "", kind: str = "artifacts") -> str:
+        """The `baseOutputDirectory` of one attempt at a run; for another region in that region's bucket.
+
+        `kind` is the folder: `artifacts` of trainings, `evaluations` of those.
+        """
         bucket = self.buckets.get(region, self.bucket) if region != self.region else self.bucket
-        return f"gs://{bucket}/loraform/{self.fleet}/artifacts/{identity}/attempt-{attempt}"
+        return f"gs://{bucket}/loraform/{self.fleet}/{kind}/{identity}/attempt-{attempt}"
 
     def content_uri(self, digest: str) -> str:
         """The folder of a file or a tree of the repository, under its content hash."""

@@ -60,7 +60,7 @@ class Verdict:
 
     experiment: str
     stamp: str
-    """Of the run whose metrics were judged."""
+    """Of the evaluation whose metrics were judged; of the training where there are no rows to evaluate on."""
     gate: str
     """The gate text, as `text_hash` shortens it."""
     passed: bool
@@ -74,6 +74,8 @@ class Verdict:
     """Empty for a verdict that was read back from a listing."""
     kept: bool = False
     """It lies in the bucket, or in the label of the model version."""
+    imagined: bool = False
+    """The forecast made it up: that it is said is foreseen, what it says is not known."""
 
     @property
     def key(self) -> Key:
@@ -83,11 +85,11 @@ class Verdict:
     @property
     def label(self) -> str:
         """The verdict as a label value."""
-        return label_of(self.gate, passed=self.passed)
+        return label_of(self.gate, self.stamp, passed=self.passed)
 
 
 Key: TypeAlias = tuple[str, str, str]
-"""(experiment, stamp of the run, hash of the gate text)."""
+"""(experiment, stamp of the evaluation or the run, hash of the gate text)."""
 
 
 def text_hash(bounds: tuple[Bound, ...]) -> str:
@@ -96,6 +98,6 @@ def text_hash(bounds: tuple[Bound, ...]) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
 
 
-def label_of(gate: str, *, passed: bool) -> str:
-    """`passed-<hash>` or `failed-<hash>`: at most 63 characters of the alphabet of label values."""
-    return f"{'passed' if passed else 'failed'}-{gate}"
+def label_of(gate: str, stamp: str, *, passed: bool) -> str:
+    """`passed-<gate>-<measured>` or `failed-...`: which gate said it of which metrics, in the alphabet of labels."""
+    return f"{'passed' if passed else 'failed'}-{gate}-{stamp[:12]}"

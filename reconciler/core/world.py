@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from reconciler.core.changes import Change
 from reconciler.core.graph import place
-from reconciler.core.resources import Address, Claim, LiveResource, Phase, Record, Resource, Role, Snapshot
+from reconciler.core.resources import RUNS, Address, Claim, LiveResource, Phase, Record, Resource, Role, Snapshot
 from reconciler.core.verdict import Key, Scores, Verdict
 
 _NAMED = (Role.MODEL, Role.ENDPOINT)
@@ -38,7 +38,7 @@ class World:
     desired: Mapping[Address, Resource]
     live: Mapping[Address, tuple[LiveResource, ...]]
     runs: Mapping[str, tuple[LiveResource, ...]]
-    """Training jobs by stamp, whatever experiment they were started for, newest first."""
+    """Jobs of trainings and evaluations by stamp, whatever experiment they were started for, newest first."""
     records: Mapping[str, Record]
     claims: Mapping[str, Claim]
     wanted: Mapping[str, tuple[Address, ...]]
@@ -66,6 +66,17 @@ class World:
         stamp = resource.stamp
         return tuple([live for live in self.live.get(resource.address, ()) if live.stamp == stamp])
 
+    def measured(self, run: str, digest: str) -> Record | None:
+        """What was measured on the model of a run (a stamp), if it can be on the rows that `digest` names.
+
+        Of several evaluations on them the newest; else what the run's own record says, whatever its rows.
+        """
+        known = self.records.get(run)
+        if known is not None and digest and known.eval_digest != digest:
+            on_them = [item for item in self.records.values() if item.of == run and item.eval_digest == digest]
+            return max(on_them, key=lambda item: (item.since, item.stamp), default=known)
+        return known
+
     def others(self, resource: Resource) -> tuple[LiveResource, ...]:
         """The live objects at the address with other identities, newest first."""
         stamp = resource.stamp
@@ -80,7 +91,7 @@ def world_of(desired: Iterable[Resource], snapshot: Snapshot, now: float, patien
     taken: dict[tuple[Role, str], LiveResource] = {}
     for item in sorted(snapshot.live, key=lambda item: (*place(item.address), -item.created, item.name)):
         live[item.address].append(item)
-        if item.address.role is Role.TRAINING:
+        if item.address.role in RUNS:
             runs[item.stamp].append(item)
         elif item.address.role in _NAMED:
             wanted_here, last = by_address.get(item.address), _last(item.name)
@@ -97,7 +108,13 @@ def world_of(desired: Iterable[Resource], snapshot: Snapshot, now: float, patien
         records=snapshot.records,
         claims=snapshot.claims,
         wanted={stamp: tuple(sorted(addresses)) for stamp, addresses in wanted.items()},
-        gated={address: one for one in by_address.values() if one.gate for address in one.depends_on},
+        gated={
+            address: one
+            for one in by_address.values()
+            if one.gate
+            for address in one.depends_on
+            if address.role is Role.MODEL
+        },
         taken=taken,
         barred=snapshot.barred,
         now=now,

@@ -57,7 +57,7 @@ def _change(change: Change) -> dict[str, Any]:
         ],
         "waits_on": [str(address) for address in change.waits_on],
         "failure": _failure(change.failure) if change.failure else None,
-        "verdict": _verdict(change.verdict) if change.verdict else None,
+        "verdict": _verdict(change.verdict) if change.verdict and not change.verdict.imagined else None,
     }
 
 
@@ -90,6 +90,7 @@ def _impact(impact: Impact) -> dict[str, Any]:
     return {
         "experiment": impact.experiment,
         "runs": impact.runs,
+        "evaluations": impact.evaluations,
         "accelerators": impact.accelerators,
         "last_run": {"identity": impact.lasted_as, "seconds": impact.lasted, "accelerators": impact.lasted_on}
         if impact.lasted is not None

@@ -27,7 +27,7 @@ SHOWN = 6
 _STYLES: Mapping[str, str] = {
     "+": "green", "+-": "yellow", "~": "yellow", "-": "red", "!": "bold red", ".": "cyan", ">": "dim",
 }  # fmt: skip
-_ORDER = ("removed from git", "retrain", "new", "rolled", "adopted", "in place", "drifted")
+_ORDER = ("removed from git", "retrain", "new", "evaluated again", "rolled", "adopted", "in place", "drifted")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ def _lines(changes: Sequence[Change], follow: Sequence[Change]) -> Iterator[_Lin
                 continue
             if change.action is not Action.NOOP:
                 yield from _change_lines(change)
-            elif change.reason is Reason.REUSED and making:
+            elif change.reason is Reason.REUSED and making and role is Role.TRAINING:
                 yield _Line("", str(role), f"run {_short(change)} is reused: nothing is trained")
         yield from _follow_lines(role, later)
 
@@ -158,7 +158,8 @@ def _follow_lines(role: Role, follow: Sequence[Change]) -> Iterator[_Line]:
     steps = [item.after for change in updated for item in change.fields if item.path == "traffic"]
     shares = " -> ".join(["0 %", "probe", *(f"{words.value(step)} %" for step in steps)]) if steps else ""
     if made is not None:
-        gated = bool(made.after and made.after.gate and made.verdict is None)
+        unsaid = made.verdict is None or made.verdict.imagined
+        gated = bool(made.after and made.after.gate and unsaid)
         yield _Line(">", str(role), _joined([words.condition(made.waits_on, gated), shares], ": "))
     elif updated:
         paths = ", ".join(words.clean(item.path) for change in updated for item in change.fields)

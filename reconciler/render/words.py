@@ -83,6 +83,8 @@ def headline(changes: Iterable[Change], follow: Iterable[Change]) -> str:
             return _training_headline(change, now, later)
     if any(change.action is Action.HOLD for change in now):
         return "held"
+    if all(change.address.role is Role.EVALUATION for change in making) and making:
+        return "evaluated again"
     if making or any(change.action is Action.CREATE for change in later):
         return "rolled" if _replaced(now, later) else "new"
     updates = [change for change in now if change.action is Action.UPDATE]
@@ -105,6 +107,7 @@ def condition(waits_on: Iterable[Address], gated: bool) -> str:
         return "once the gate is passed"
     phrases = {
         Role.TRAINING: "training has succeeded",
+        Role.EVALUATION: "it is evaluated",
         Role.MODEL: "the model is registered",
         Role.ENDPOINT: "the endpoint is there",
         Role.DEPLOYMENT: "its deployment is done",
@@ -135,7 +138,7 @@ def way_out(change: Change) -> str:
 def said(change: Change) -> tuple[str, ...]:
     """What the gate of a model says by this change, bound by bound. Why it is not passed is said by what is held."""
     verdict = change.verdict
-    if verdict is None or change.address.role is not Role.MODEL or not change.action.mutates:
+    if verdict is None or verdict.imagined or change.address.role is not Role.MODEL or not change.action.mutates:
         return ()
     if not verdict.passed:
         return ("gate not passed",) if change.action is Action.CREATE else ()
@@ -160,8 +163,12 @@ def summary(plan: Plan) -> str:
 
 
 def announced(change: Change, foreseen: Collection[Address]) -> bool:
-    """True for a wait for a prerequisite that the forecast shows anyway, as what follows."""
-    return change.reason is Reason.PREREQUISITE and change.action is Action.WAIT and change.address in foreseen
+    """True for a wait for a prerequisite that the forecast shows anyway, as what follows.
+
+    So is an evaluation that waits for its training: what does not follow by itself is a part of that job.
+    """
+    waits = change.reason is Reason.PREREQUISITE and change.action is Action.WAIT
+    return waits and (change.address in foreseen or change.address.role is Role.EVALUATION)
 
 
 def quiet(plan: Plan) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TypeAlias
 
-from reconciler.backends import custom_job, deployment, endpoint, model
+from reconciler.backends import deployment, endpoint, evaluation, model, training
 from reconciler.backends.subject import Subject
 from reconciler.core.errors import Diagnostic, Severity
 from reconciler.core.resources import Resource, Source
@@ -42,14 +42,18 @@ def desired(
 
 
 def resources_of(subject: Subject) -> tuple[Resource, ...]:
-    """The resources of one experiment: a training; where it serves, also its model, endpoint and deployment."""
-    training = custom_job.desired(subject)
+    """The resources of one experiment: a training, and its evaluation where there are rows for that; where it serves,
+    also its model, endpoint and deployment.
+    """
+    trained = training.desired(subject)
+    evaluated = evaluation.desired(subject, trained)
+    runs = (trained,) if evaluated is None else (trained, evaluated)
     serving = subject.experiment.serving
     if serving is None:
-        return (training,)
-    version = model.desired(subject, serving, training)
+        return runs
+    version = model.desired(subject, serving, trained)
     address = endpoint.desired(subject, serving)
-    return training, version, address, deployment.desired(subject, serving, version, address, training)
+    return *runs, version, address, deployment.desired(subject, serving, version, address, runs[-1])
 
 
 def _of_experiment(

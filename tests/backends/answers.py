@@ -11,7 +11,9 @@ from reconciler.backends.deployment import linked
 from reconciler.backends.registry import KINDS
 from reconciler.core.calls import Call
 from reconciler.core.changes import Action
+from reconciler.core.evaluations import with_evaluations
 from reconciler.core.resources import LiveResource, Record, Resource, Role, Snapshot
+from reconciler.core.verdict import GATE, label_of
 from tests.backends.subjects import change, scene
 
 PLACE = "projects/580378083368/locations/us-central1"
@@ -32,7 +34,9 @@ def answered(call: Call) -> dict[str, Any]:
 
 def standing(wanted: dict[Role, Resource], version: int = 1, serves: bool = True) -> Snapshot:
     """A snapshot in which all of `wanted` was created and is ready; with `serves` it also has the traffic."""
-    made = {role: answered(create(resource)) for role, resource in wanted.items()}
+    gate = wanted[Role.DEPLOYMENT].gate if Role.DEPLOYMENT in wanted else None
+    said = {GATE: label_of(gate.text, wanted[gate.metrics_of.role].stamp, passed=True)} if gate else {}
+    made = {role: answered(create(resource, said if role is Role.MODEL else {})) for role, resource in wanted.items()}
     found: list[LiveResource] = list(KINDS["custom_job"].live({**made[Role.TRAINING], "state": 4}, "acme"))
     if Role.MODEL in made:
         model = {**made[Role.MODEL], "name": f"{PLACE}/models/lf-acme-support-bot", "version_id": str(version)}
@@ -45,9 +49,10 @@ def standing(wanted: dict[Role, Resource], version: int = 1, serves: bool = True
             "traffic_split": {deployed["id"]: 100} if serves else {},
         }
         found += [*KINDS["model"].live(model, "acme"), *KINDS["endpoint"].live(endpoint, "acme")]
-    training = wanted[Role.TRAINING]
-    record = Record(training.stamp, {"artifact_uri": "gs://b/a"}, {"eval_loss": 1.0})
-    return Snapshot(linked(tuple(found)), {training.stamp: record})
+    training, measured = wanted[Role.TRAINING], wanted.get(Role.EVALUATION)
+    outputs = {"artifact_uri": "gs://b/a", "evaluation": measured.identity if measured else ""}
+    record = Record(training.stamp, outputs, {"eval_loss": 1.0})
+    return Snapshot(linked(tuple(found)), with_evaluations({training.stamp: record}, ()))
 
 
 def together(*snapshots: Snapshot) -> Snapshot:
@@ -57,7 +62,7 @@ def together(*snapshots: Snapshot) -> Snapshot:
     return Snapshot(tuple(live.values()), records)
 
 
-def create(resource: Resource) -> Call:
+def create(resource: Resource, stamps: dict[str, str] | None = None) -> Call:
     """The one call that creates a resource."""
-    (call,) = KINDS[resource.kind].create(change(Action.CREATE, resource), scene())
+    (call,) = KINDS[resource.kind].create(change(Action.CREATE, resource, stamps=stamps), scene())
     return call

@@ -17,13 +17,17 @@ from schemas.experiment import Experiment
 from schemas.keys import OURS, Keys, table
 from tests.backends.subjects import KEY, PLAIN, merged, resources
 
-T, M, E, D = Role.TRAINING, Role.MODEL, Role.ENDPOINT, Role.DEPLOYMENT
+T, V, M, E, D = Role.TRAINING, Role.EVALUATION, Role.MODEL, Role.ENDPOINT, Role.DEPLOYMENT
 FORCED = {
-    Effect.RETRAIN: {T, M, D},
+    Effect.RETRAIN: {T, V, M, D},
+    Effect.EVALUATE: {V},
     Effect.VERSION: {M, D},
     Effect.ROLL: {D},
 }
 """The resources that get another identity. All other effects give none a new one."""
+
+FORCED_BY = {"evaluation.gate": set[Role](), "serving.form": {V, M, D}}
+"""What a gate says of metrics is no other measurement; the form that is served is another one."""
 
 BATCH = {
     "training.per_device_train_batch_size",
@@ -125,9 +129,9 @@ def test_a_change_brings_about_what_the_field_declares(path: str) -> None:
 
     forced = {role for role in before if before[role].identity != after[role].identity}
     if path in BATCH:
-        assert forced == {T, M, D}
+        assert forced == {T, V, M, D}
     else:
-        assert forced == FORCED.get(effect, set()) | ({E} if path in ENDPOINT_TOO else set())
+        assert forced == FORCED_BY.get(path, FORCED.get(effect, set())) | ({E} if path in ENDPOINT_TOO else set())
     assert shows(before, after) or effect in (Effect.NOTHING, *FORCED)
     if effect is Effect.RUN:
         assert before[T].attempt_key != after[T].attempt_key
@@ -149,11 +153,14 @@ def test_a_plan_does_what_the_field_declares_and_nothing_else(path: str) -> None
     elif path in BATCH:
         assert created == {T, M, D}
     else:
-        assert created == FORCED.get(effect, set())
+        forced = FORCED_BY.get(path, FORCED.get(effect, set()))
+        assert created == (forced - {V} if T in forced else forced)  # the training's own job evaluates
     if effect in (Effect.IN_PLACE, Effect.LABEL) and done:
         assert {action for _, action in done} == {Action.UPDATE}
-    if effect in (Effect.NOTHING, Effect.RUN, Effect.EVALUATE) and path not in BATCH:
+    if effect in (Effect.NOTHING, Effect.RUN) and path not in BATCH:
         assert not done
+    if path == "evaluation.gate":
+        assert done == {(M, Action.UPDATE)}  # the version that is registered gets its verdict
     assert all(item.effect == effect for change in plan.changes for item in change.fields if item.path == path)
     if created:
         assert path in {item.path.split("[")[0] for change in plan.changes for item in change.fields} or path in BATCH

@@ -13,19 +13,21 @@ from reconciler.core.verdict import Bound
 from schemas.effects import Effect, declared_fields
 from tests.backends.subjects import CLOUD, DIGEST, L4, LOCAL, PLAIN, RICH, merged, resources, subject
 
-T, M, E, D = Role.TRAINING, Role.MODEL, Role.ENDPOINT, Role.DEPLOYMENT
+T, V, M, E, D = Role.TRAINING, Role.EVALUATION, Role.MODEL, Role.ENDPOINT, Role.DEPLOYMENT
 NOTHING: set[Role] = set()
-RETRAINED = {T, M, D}
+RETRAINED = {T, V, M, D}
 
 GOLDEN = {
     "plain": {
         T: "79503c6d2370ab800a62ec78825813c03d4c3ba266232fdcf3a78f2ebeb27360",
+        V: "8c7db52c59dcea9fea7b1ac526ba0e54bd7e2e431821a0327fe2f952130463da",
         M: "c2c708741f32516dc637c95fa16090ec17ad29ddee43dfd2375144ef05f7cab4",
         E: "73141c9065169c2810ed19828c820a9bc1d6bf251950941a70d148d07915cf1d",
         D: "ce6da160711df2c3174f14c7cbba4a4dd0969e6eda1fe69035ffe34c58f503fa",
     },
     "rich": {
         T: "5d8ce640f400a1dfa49a3f1b835d4b6a50b5922b24ec43b706db93958bf9bae4",
+        V: "7e0a102b07380a89318a5014a0d89e9d550d76dc06dc902e40a09826493e3533",
         M: "283388c80b79dbbfae2763478336fab4d297145be581eb4dc12c40ae4eb7ceaf",
         E: "f3841d2a55c6e1ded8895a7e395b0f15986ab7dcbe86ba8b56d0e3ef2e1fafd4",
         D: "232c97eccd18e2e32cf890a8b17ecd918b1f1e87846e45b83ee6ae9f753f7895",
@@ -57,7 +59,14 @@ FORCES: list[tuple[str, dict[str, Any], set[Role]]] = [
     ("bad rows skipped", {"data": {"on_bad_row": "skip", "max_bad_rows": 7}}, RETRAINED),
     ("another limit of bad rows", {"data": {"max_bad_rows": 7}}, NOTHING),
     ("what bad rows do anyway", {"data": {"on_bad_row": "fail"}}, NOTHING),
-    ("other eval rows", {"data": {"eval": "gs://b/other.jsonl#1"}}, NOTHING),
+    ("other eval rows", {"data": {"eval": "gs://b/other.jsonl#1"}}, {V}),
+    ("other scores", {"evaluation": {"metrics": ["rouge_l"]}}, {V}),
+    ("a machine to evaluate on", {"evaluation": {"machine": L4}}, NOTHING),
+    (
+        "longer answers to score",
+        {"evaluation": {"metrics": ["rouge_l"]}, "serving": {"generation": {"max_tokens": 64}}},
+        {V, M, D},
+    ),
     ("logging", {"training": {"logging_steps": 1, "save_steps": 7}}, NOTHING),
     ("another machine", {"run": {"machine": {"machine_type": "a2-highgpu-1g"}}}, NOTHING),
     ("two GPUs", {"run": {"machine": {**L4, "accelerator_count": 2}}}, RETRAINED),
@@ -73,7 +82,7 @@ FORCES: list[tuple[str, dict[str, Any], set[Role]]] = [
     ),
     ("another attempt", {"run": {"attempt": 2}}, NOTHING),
     ("another account", {"run": {"service_account": "x@y.iam.gserviceaccount.com"}}, NOTHING),
-    ("a gate", {"evaluation": {"metrics": ["rouge_l"], "gate": ["rouge_l >= 0.5"]}}, NOTHING),
+    ("a gate", {"evaluation": {"gate": ["eval_loss <= 0.5"]}}, NOTHING),
     ("another engine setting", {"serving": {"engine": {"max_model_len": 8192}}}, {M, D}),
     ("another request default", {"serving": {"generation": {"max_tokens": 64}}}, {M, D}),
     ("another serving machine", {"serving": {"machine": {"machine_type": "g2-standard-24"}}}, {D}),
@@ -123,12 +132,13 @@ def test_the_name_is_in_no_identity_so_a_copy_is_not_trained_again() -> None:
 
 
 KEYS: list[tuple[dict[str, Any], set[Role]]] = [
-    ({"run": {"attempt": 2}}, {T, M, E, D}),
-    ({"run": {"machine": {"machine_type": "a2-highgpu-1g"}}}, {T}),
-    ({"run": {"scheduling": {"strategy": "spot"}}}, {T}),
-    ({"training": {"gradient_checkpointing": False}}, {T}),
+    ({"run": {"attempt": 2}}, {T, V, M, E, D}),
+    ({"run": {"machine": {"machine_type": "a2-highgpu-1g"}}}, {T, V}),
+    ({"run": {"scheduling": {"strategy": "spot"}}}, {T, V}),
+    ({"evaluation": {"machine": L4}}, {T, V}),
+    ({"training": {"gradient_checkpointing": False}}, {T, V}),
     ({"data": {"eval": "gs://b/other.jsonl#1"}}, {T}),
-    ({"data": {"max_bad_rows": 7}}, {T}),
+    ({"data": {"max_bad_rows": 7}}, {T, V}),
     ({"serving": {"max_replica_count": 9}}, {D}),
     ({"evaluation": {"gate": ["eval_loss <= 9"]}}, set()),
     ({"owner": "somebody-else"}, set()),
@@ -147,22 +157,42 @@ def test_an_attempt_key_fits_a_label() -> None:
     assert all(len(resource.attempt_key) in (0, 20) for resource in resources(base=RICH).values())
 
 
-def test_without_serving_there_is_only_a_training() -> None:
-    assert set(resources({"serving": None})) == {T}
+def test_without_serving_there_is_only_a_training_and_what_measures_it() -> None:
+    assert set(resources({"serving": None})) == {T, V}
+    assert set(resources({"serving": None, "data": {"eval": None}})) == {T}
 
 
 def test_resources_depend_on_what_they_refer_to() -> None:
     wanted = resources()
 
-    for resource in wanted.values():
-        assert refs(resource.body) == set(resource.depends_on)
+    for role, resource in wanted.items():
+        # An evaluation is told the name of the run record, which is known before there is one.
+        assert refs(resource.body) == (set(resource.depends_on) if role is not V else set())
+    assert wanted[V].depends_on == (wanted[T].address,)
 
 
-def test_a_deployment_is_gated_by_the_metrics_of_its_training() -> None:
+def test_a_deployment_is_gated_by_its_evaluation_or_by_the_training_where_there_are_no_rows() -> None:
     wanted = resources(base=RICH)
+    alone = resources({"data": {"eval": None}, "evaluation": {"gate": ["train_loss <= 1.2"]}})
 
-    assert wanted[D].gate == Gate((Bound("eval_loss <= 1.2", "eval_loss", "<=", 1.2),), wanted[T].address)
+    assert wanted[D].gate == Gate((Bound("eval_loss <= 1.2", "eval_loss", "<=", 1.2),), wanted[V].address)
+    assert alone[D].gate == Gate((Bound("train_loss <= 1.2", "train_loss", "<=", 1.2),), alone[T].address)
     assert resources()[D].gate is None
+
+
+def test_what_is_measured_goes_with_the_training_unless_it_has_a_machine_of_its_own() -> None:
+    alike, apart = resources(base=RICH), resources({"evaluation": {"machine": L4}}, base=RICH)
+
+    assert (alike[T].evaluates, apart[T].evaluates) == (alike[V].stamp, "")
+    assert alike[V].identity == apart[V].identity
+    assert (alike[V].accelerators, apart[V].accelerators) == (1, 1)
+
+
+def test_rows_that_choose_the_best_checkpoint_are_measured_on_in_the_training() -> None:
+    best = merged(PLAIN, {"training": {"load_best_model_at_end": True, "eval_strategy": "epoch"}})
+    before, after = resources(base=best), resources({"data": {"eval": "gs://b/other.jsonl#1"}}, base=best)
+
+    assert {role for role in before if before[role].identity != after[role].identity} == RETRAINED
 
 
 def test_every_field_of_the_manifest_is_behind_one_resource_or_brings_nothing_about() -> None:

@@ -217,6 +217,7 @@ def _finish(world: World, client: storage.Client, job: dict[str, Any]) -> None:
         artifact_digest="0" * 64,
         base=spec.model.base,
         metrics={"eval_loss": 0.5},
+        evaluation=spec.evaluation.identity if spec.evaluation else "",
         counts=Counts(train_rows=3),
     )
     blob = client.bucket(bucket).blob(name)

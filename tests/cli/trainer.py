@@ -1,7 +1,8 @@
 """A training image's program for tests of the command: it learns nothing, but keeps to the contract of the container.
 
 `training.seed` in the manifest says how it goes: 7 fails, 8 takes long, 9 has no memory for more than two rows at a
-time, anything else ends at once. Of 40 evaluation rows the model answers 20 and as many more as its rank.
+time, anything else ends at once. Of 40 evaluation rows the model answers 20 and as many more as its rank; evaluating
+by itself goes the same way.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import time
 
 from google.cloud import storage
 
+from schemas.evaluation_record import EvaluationRecord
+from schemas.evaluation_record import metadata_of as evaluation_metadata
 from schemas.row_scores import RowScores
 from schemas.run_record import Counts, RunRecord, metadata_of
 from schemas.training_spec import TrainingSpec
@@ -39,14 +42,13 @@ def main() -> int:
         time.sleep(1.0 if how == 8 else 0.0)
     bucket, _, name = spec.output.record.removeprefix("gs://").partition("/")
     client = storage.Client(project="p")
+    if spec.evaluation is not None and spec.evaluation.record is not None:
+        evaluate(spec, client.bucket(bucket), spec.evaluation.record.removeprefix(f"gs://{bucket}/"))
+        return 0
     folder = f"{name.rsplit('/', 2)[0]}/artifacts/{spec.identity}"
     client.bucket(bucket).blob(f"{folder}/model/adapter_config.json").upload_from_string("{}")
-    metrics, digest = {"eval_loss": 0.5}, ""
-    if spec.metrics:
-        right = min(40, 20 + spec.adapter.get("r", 8))
-        answers = tuple(float(row < right) for row in range(40))
-        metrics["exact_match"], digest = right / 40, str(spec.data.eval)
-        scores = RowScores(eval_digest=digest, rows=tuple(range(40)), metrics={"exact_match": answers})
+    metrics, digest, scores = measured(spec)
+    if scores is not None:
         client.bucket(bucket).blob(f"{folder}/model/scores.json").upload_from_string(scores.model_dump_json())
     record = RunRecord(
         fleet=spec.fleet,
@@ -59,6 +61,7 @@ def main() -> int:
         base=spec.model.base,
         metrics=metrics,
         eval_digest=digest,
+        evaluation=spec.evaluation.identity if spec.evaluation else "",
         counts=Counts(train_rows=3, eval_rows=40 if digest else 0),
         commit=spec.provenance.commit,
     )
@@ -70,6 +73,45 @@ def main() -> int:
     blob.upload_from_string(record.model_dump_json(), if_generation_match=before.generation if pruned else 0)
     say("done", seconds=1.0, reused=False)
     return 0
+
+
+def measured(spec: TrainingSpec) -> tuple[dict[str, float], str, RowScores | None]:
+    """Metrics, digest of the rows, and scores where the manifest names some."""
+    if not spec.metrics:
+        return {"eval_loss": 0.5}, "", None
+    right = min(40, 20 + spec.adapter.get("r", 8))
+    answers = tuple(float(row < right) for row in range(40))
+    digest = str(spec.data.eval)
+    scores = RowScores(eval_digest=digest, rows=tuple(range(40)), metrics={"exact_match": answers})
+    return {"eval_loss": 0.5, "exact_match": right / 40}, digest, scores
+
+
+def evaluate(spec: TrainingSpec, bucket: storage.Bucket, name: str) -> None:
+    """Of what is trained: its record goes to `name`."""
+    trained = bucket.get_blob(spec.output.record.removeprefix(f"gs://{bucket.name}/"))
+    assert trained is not None, "nothing is trained"
+    assert spec.evaluation is not None
+    metrics, digest, scores = measured(spec)
+    where = f"{name.removesuffix('.json')}/scores.json"
+    if scores is not None:
+        bucket.blob(where).upload_from_string(scores.model_dump_json())
+    record = EvaluationRecord(
+        fleet=spec.fleet,
+        experiment=spec.experiment,
+        identity=spec.evaluation.identity,
+        attempt=spec.attempt,
+        training=spec.identity,
+        artifact_uri=trained.metadata["artifact_uri"],
+        artifact_digest=trained.metadata["artifact_digest"],
+        metrics=metrics,
+        eval_digest=digest,
+        eval_rows=40 if digest else 0,
+        scores_uri=f"gs://{bucket.name}/{where}" if scores else "",
+    )
+    blob = bucket.blob(name)
+    blob.metadata = evaluation_metadata(record)
+    blob.upload_from_string(record.model_dump_json())
+    say("done", seconds=1.0, reused=False)
 
 
 if __name__ == "__main__":

@@ -174,7 +174,7 @@ def test_the_bootstrap_covers_as_often_as_it_says() -> None:
 
 def test_a_verdict_is_kept_for_exactly_one_gate_text() -> None:
     texts = [(bound("a < 1"),), (bound("a < 2"),), (bound("a < 1", 0.9),), (bound("a < 1", 0.95),)]
-    labels = {label_of(text_hash(text), passed=passed) for text in texts for passed in (True, False)}
+    labels = {label_of(text_hash(text), "run", passed=passed) for text in texts for passed in (True, False)}
 
     assert len(labels) == 8
     assert all(len(label) <= 63 for label in labels)

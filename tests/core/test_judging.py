@@ -71,7 +71,7 @@ def test_a_model_is_registered_with_its_verdict_and_deployed_when_it_passed() ->
 
     said = new_verdict(made)
     assert the(made, Role.MODEL).action is Action.CREATE
-    assert the(made, Role.MODEL).stamps == {GATE: label_of(LOW.text, passed=True)}
+    assert the(made, Role.MODEL).stamps == {GATE: label_of(LOW.text, training().stamp, passed=True)}
     assert (said.passed, said.words, said.digest, said.rows) == (True, "eval_loss = 1, <= 1.2", "rows", 9)
     assert [(str(change.address.role), str(change.action)) for change in made.follow] == [
         ("deployment", "create"),
@@ -86,7 +86,7 @@ def test_a_model_below_the_gate_is_registered_with_its_verdict_and_held_at_once(
     first = plan(desired(low), seen)
     second = plan(desired(low), keeping(seen, new_verdict(first), labelled(new_verdict(first))))
 
-    assert the(first, Role.MODEL).stamps == {GATE: label_of(low.text, passed=False)}
+    assert the(first, Role.MODEL).stamps == {GATE: label_of(low.text, training().stamp, passed=False)}
     for made in (first, second):
         assert (the(made, Role.DEPLOYMENT).action, the(made, Role.DEPLOYMENT).reason) == (Action.HOLD, Reason.GATE)
         assert the(made, Role.DEPLOYMENT).detail == "eval_loss = 1, not <= 0.5, misses by 0.5"
@@ -117,7 +117,7 @@ def test_a_crash_between_verdict_and_registration_changes_nothing_about_it() -> 
 
 @pytest.mark.parametrize("passed", [True, False])
 def test_where_only_the_label_is_left_the_label_counts(passed: bool) -> None:
-    version = live(model(), outputs={"gate": label_of(BETTER.text, passed=passed)})
+    version = live(model(), outputs={"gate": label_of(BETTER.text, training().stamp, passed=passed)})
     seen = snapshot(live(endpoint()), version, serving(2), records=(accurate(1, 0.5), accurate(2, 0.9 - 0.8 * passed)))
 
     made = plan(desired(BETTER), seen)
@@ -127,7 +127,7 @@ def test_where_only_the_label_is_left_the_label_counts(passed: bool) -> None:
 
 
 def test_another_gate_text_is_judged_anew_and_relabels_the_model_before_it_is_deployed() -> None:
-    version = live(model(), outputs={"gate": label_of(gate("eval_loss <= 0.1").text, passed=False)})
+    version = live(model(), outputs={"gate": label_of(gate("eval_loss <= 0.1").text, training().stamp, passed=False)})
     seen = snapshot(live(endpoint()), version, records=(record(training()),))
 
     made = plan(desired(LOW), seen)
@@ -140,18 +140,24 @@ def test_another_gate_text_is_judged_anew_and_relabels_the_model_before_it_is_de
     assert the(plan(desired(LOW), keeping(seen, new_verdict(made))), Role.DEPLOYMENT).action is Action.CREATE
 
 
-def test_a_gate_that_comes_to_what_serves_already_decides_nothing() -> None:
-    things = [live(one) for one in desired(LOW)[1:]]
+@pytest.mark.parametrize("bound", ["eval_loss <= 1.2", "eval_loss <= 0.5"])
+def test_a_gate_that_comes_to_what_serves_already_is_said_and_takes_nothing_down(bound: str) -> None:
+    wanted = desired(gate(bound))
+    things = [live(one) for one in wanted[1:]]
 
-    made = plan(desired(LOW), snapshot(*things, records=(record(training()),)))
+    made = plan(wanted, snapshot(*things, records=(record(training()),)))
 
-    assert not made.now
+    (change,) = (*made.now, *made.follow)
+    assert (change.address.role, change.reason, new_verdict(made).passed) == (Role.MODEL, Reason.JUDGED, "1.2" in bound)
+    assert the(made, Role.DEPLOYMENT).action is Action.NOOP
 
 
 def test_a_gate_is_not_judged_before_there_are_metrics_and_the_forecast_says_it_is_unknown() -> None:
     made = plan(desired(LOW))
 
-    assert [change.verdict for change in (*made.changes, *made.follow)] == [None] * 7
+    said = [change.verdict for change in (*made.changes, *made.follow) if change.verdict]
+    assert said
+    assert all(verdict.imagined for verdict in said)
     assert Role.DEPLOYMENT in {change.address.role for change in made.follow}
 
 
@@ -229,7 +235,6 @@ def test_scores_are_read_for_candidates_without_a_verdict_and_their_champions_al
     assert asked(absolute, seen) == {training().stamp}
     assert asked(SURE, replace(seen, live=(live(endpoint()),))) == {training().stamp}
     assert asked(SURE, replace(seen, verdicts={said.key: said})) == set()
-    assert asked(SURE, replace(seen, live=(*seen.live, live(deployment())))) == set()
     assert asked(SURE, replace(seen, records={})) == set()
     assert asked(BETTER, seen) == set()
 
@@ -271,7 +276,7 @@ def test_every_case_of_a_gated_deployment_is_decided_by_what_was_said_first() ->
         case = (stored, label, metrics, version)
         seen = snapshot(live(endpoint()))
         if version:
-            named = {} if label == "no" else {"gate": label_of(asked.text, passed=label == "passed")}
+            named = {} if label == "no" else {"gate": label_of(asked.text, training().stamp, passed=label == "passed")}
             seen = replace(seen, live=(*seen.live, live(model(), outputs=named)))
         if metrics != "none":
             done = record(training(), metrics={"eval_loss": 0.1 if metrics == "good" else 1.0})

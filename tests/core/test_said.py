@@ -175,7 +175,7 @@ def test_another_gate_gives_a_registered_model_another_verdict(
 
     assert (change.action, change.reason) == (Action.UPDATE, Reason.JUDGED)
     assert change.fields == (FieldChange("gate", before, verdict, "label"),)
-    assert change.stamps == {GATE: label_of(asked.text, passed=verdict == "passed")}
+    assert change.stamps == {GATE: label_of(asked.text, training().stamp, passed=verdict == "passed")}
 
 
 def test_several_older_ones_without_strangers_make_room_together() -> None:

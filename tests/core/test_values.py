@@ -92,6 +92,8 @@ def test_a_target_knows_where_everything_of_its_fleet_lies() -> None:
     assert target.parent == "projects/acme-ml/locations/europe-west4"
     assert target.record_uri("id") == "gs://acme-llm/loraform/acme/runs/id.json"
     assert target.lock_uri("id") == "gs://acme-llm/loraform/acme/runs/id.lock"
+    assert target.evaluation_uri("id") == "gs://acme-llm/loraform/acme/evaluations/id.json"
+    assert target.evaluation_lock_uri("id") == "gs://acme-llm/loraform/acme/evaluations/id.lock"
     assert target.claim_uri("id") == "gs://acme-llm/loraform/acme/claims/id.json"
     assert target.served_uri("id") == "gs://acme-llm/loraform/acme/served/id.json"
     assert target.artifact_uri("id", 2) == "gs://acme-llm/loraform/acme/artifacts/id/attempt-2"

@@ -25,7 +25,7 @@ HERE: dict[str, Any] = {
 }
 
 
-def test_an_experiment_that_serves_has_four_resources_in_the_order_of_a_life(tmp_path: Path) -> None:
+def test_an_experiment_that_serves_has_five_resources_in_the_order_of_a_life(tmp_path: Path) -> None:
     repository(tmp_path)
 
     resources, diagnostics = wish(tmp_path)
@@ -37,7 +37,7 @@ def test_an_experiment_that_serves_has_four_resources_in_the_order_of_a_life(tmp
 def test_what_the_repository_holds_is_uploaded_under_its_content_hash(tmp_path: Path) -> None:
     repository(tmp_path)
 
-    (training, model, *_), _ = wish(tmp_path)
+    (training, _, model, *_), _ = wish(tmp_path)
 
     folder = "gs://loraform-local/loraform/acme/data"
     places = {upload.path: upload.uri for upload in training.uploads}
@@ -294,7 +294,7 @@ def test_the_same_rows_are_the_same_training_in_the_cloud(tmp_path: Path) -> Non
     assert {upload.uri.split("/")[2] for upload in there.uploads} == {"acme-llm"}
 
 
-def test_the_quickstart_s_manifest_wants_four_resources() -> None:
+def test_the_quickstart_s_manifest_wants_five_resources() -> None:
     root = Path(__file__).parents[2]
     loaded = load(root)
     (placed,) = (item for item in loaded.experiments if item.value.name == "acme-support")
@@ -304,7 +304,7 @@ def test_the_quickstart_s_manifest_wants_four_resources() -> None:
     resources, diagnostics = desired([item], loaded.project, LOCAL, Files(root))
 
     assert diagnostics == ()
-    assert len(resources) == 4
+    assert len(resources) == 5
     assert {upload.path for upload in resources[0].uploads} == {
         "experiments/data/acme-support/train.jsonl",
         "experiments/data/acme-support/eval.jsonl",
@@ -366,6 +366,6 @@ def test_every_resource_of_an_experiment_knows_the_names_that_it_had(tmp_path: P
     single, _ = wish(tmp_path, {"moved_from": "old-bot"})
 
     assert problems == ()
-    assert [resource.moved_from for resource in resources] == [("robot", "old-bot")] * 4
+    assert [resource.moved_from for resource in resources] == [("robot", "old-bot")] * 5
     assert {resource.moved_from for resource in single} == {("old-bot",)}
     assert [one.identity for one in resources] == [one.identity for one in wish(tmp_path)[0]]

@@ -48,7 +48,7 @@ def test_a_revert_waits_until_every_listing_shows_the_run_that_was_cancelled(his
     history.cloud.time.now += CLOUD_TTL + 2
     play(history, ONE)
 
-    assert [change.reason for change in at_once.plan.changes if at_once.plan] == [Reason.CLAIMED]
+    assert [change.reason for change in at_once.plan.changes] == [Reason.CLAIMED, Reason.PREREQUISITE]
     assert (jobs_then, jobs_of_ours(history.cloud)) == (1, 2)
 
 
@@ -58,7 +58,7 @@ def test_a_claim_outlives_the_staleness_of_every_listing(history: History) -> No
 
     seen = play(history, ONE, stale=600.0)
 
-    assert [change.reason for change in seen.plan.changes if seen.plan] == [Reason.CLAIMED]
+    assert [change.reason for change in seen.plan.changes] == [Reason.CLAIMED, Reason.PREREQUISITE]
     assert jobs_of_ours(history.cloud) == 1
 
 

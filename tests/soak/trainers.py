@@ -12,6 +12,8 @@ from reconciler.emulator.gcs.errors import StorageError
 from reconciler.emulator.gcs.listing import Query
 from reconciler.emulator.gcs.records import Conditions, StoredObject
 from reconciler.emulator.wire.codec import Message
+from schemas.evaluation_record import EvaluationRecord
+from schemas.evaluation_record import metadata_of as evaluation_metadata
 from schemas.run_record import Counts, RunRecord, metadata_of
 from schemas.training_spec import TrainingSpec
 from tests.soak.cloud import BUCKET, Cloud
@@ -64,7 +66,7 @@ class Trainers:
         number = job.name.rsplit("/", 1)[1]
         chance = 1.0 if well else random.random()
         label = f"{spec.experiment} {spec.identity[:8]}"
-        key = f"{spec.fleet}/{spec.identity}"
+        key = f"{spec.fleet}/{_what(spec)}"
         mine = self.training.get(key) == job.name
         if not well and chance < 0.1:
             if mine:
@@ -94,9 +96,13 @@ class Trainers:
         return f"{label} dawdles"
 
     def _begin(self, spec: TrainingSpec, key: str, job: str, number: str) -> str:
-        if self._there(spec.output.record) and not self._pruned(spec.output.record):
+        alone = spec.evaluation is not None and spec.evaluation.record is not None
+        if not alone and self._there(spec.output.record) and not self._pruned(spec.output.record):
             self.cloud.end_job(job, well=True)
             return "was trained already"
+        if alone and not (self._there(spec.output.record) and not self._pruned(spec.output.record)):
+            self.cloud.end_job(job, well=False, message="The replica exited with a non-zero status of 11.")
+            return "has nothing to evaluate"
         content = json.dumps({"job": number}).encode()
         try:
             self.cloud.buckets.put(BUCKET, _object(spec.output.lock), content, conditions=ABSENT)
@@ -112,7 +118,10 @@ class Trainers:
         return "begins"
 
     def _record(self, spec: TrainingSpec, job: str, random: Random) -> None:
-        loss = Random(spec.identity).choice((0.3, 0.8, 1.2))
+        loss = Random(_what(spec)).choice((0.3, 0.8, 1.2))
+        if spec.evaluation is not None and spec.evaluation.record is not None:
+            self._evaluated(spec, spec.evaluation.record, job, loss)
+            return
         record = RunRecord(
             fleet=spec.fleet,
             experiment=spec.experiment,
@@ -121,15 +130,37 @@ class Trainers:
             method=spec.method,
             job=job,
             artifact_uri=f"gs://{BUCKET}/loraform/{spec.fleet}/artifacts/{spec.identity}/attempt-{spec.attempt}/model",
-            artifact_digest="0" * 64,
+            artifact_digest=job.rsplit("/", 1)[1].rjust(64, "0"),
             base="tiny",
             metrics={"eval_loss": loss},
+            eval_digest=str(spec.data.eval),
+            evaluation=spec.evaluation.identity if spec.evaluation else "",
             counts=Counts(train_rows=10),
         )
         settings = {"metadata": metadata_of(record)}
         if self._pruned(spec.output.record) or not self._there(spec.output.record):
             content = record.model_dump_json().encode()
             self.cloud.buckets.put(BUCKET, _object(spec.output.record), content, settings)
+
+    def _evaluated(self, spec: TrainingSpec, uri: str, job: str, loss: float) -> None:
+        """The artifact that stands there is measured, unless it has been pruned meanwhile."""
+        if not self._there(spec.output.record) or self._pruned(spec.output.record):
+            return
+        trained = json.loads(self.cloud.buckets.read(BUCKET, _object(spec.output.record)))
+        record = EvaluationRecord(
+            fleet=spec.fleet,
+            experiment=spec.experiment,
+            identity=_what(spec),
+            attempt=spec.attempt,
+            job=job,
+            training=spec.identity,
+            artifact_uri=trained["artifact_uri"],
+            artifact_digest=trained["artifact_digest"],
+            metrics={"eval_loss": loss},
+            eval_digest=str(spec.data.eval),
+        )
+        content = record.model_dump_json().encode()
+        self.cloud.buckets.put(BUCKET, _object(uri), content, {"metadata": evaluation_metadata(record)})
 
     def _forget_the_dead(self) -> None:
         alive = {job.name for job in self.cloud.live_jobs()}
@@ -154,6 +185,12 @@ class Trainers:
             held = json.loads(self.cloud.buckets.read(BUCKET, _object(spec.output.lock)))["job"]
             if held == number:
                 self.cloud.buckets.delete(BUCKET, _object(spec.output.lock))
+
+
+def _what(spec: TrainingSpec) -> str:
+    """The identity of what a job is there to do: of the evaluation where that is all."""
+    alone = spec.evaluation is not None and spec.evaluation.record is not None
+    return spec.evaluation.identity if alone and spec.evaluation else spec.identity
 
 
 def is_pruned(record: StoredObject) -> bool:
