@@ -86,6 +86,12 @@ class Output(_Strict):
     checkpoints: str | None = Field(
         None, description="Folder for the artifact after each epoch but the last, at most nine.", exclude_if=_absent
     )
+    resume: str | None = Field(
+        None, exclude_if=_absent, description="Folder for what an interrupted run goes on from; empty once it is done."
+    )
+    resume_every: float = Field(
+        600.0, ge=0, exclude_if=lambda value: value == 600.0, description="Seconds between such checkpoints."
+    )
     artifact: str | None = Field(
         None, exclude_if=_absent, description="Where the artifact goes, if not to AIP_MODEL_DIR: the job is elsewhere."
     )

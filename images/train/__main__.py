@@ -10,15 +10,15 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-import signal
 import sys
 import traceback
-from types import FrameType
 
 from images.common.base_model import is_hub_id
 from images.train.failures import Interrupted, SpecInvalid, TrainingFailed, foreseen
 from images.train.hub import on_hub
+from images.train.launcher import enter
 from images.train.progress import Progress
+from images.train.signals import Notice, Signalled
 from images.train.storage import Storage
 from schemas.training_spec import TrainingSpec
 
@@ -31,10 +31,9 @@ def main(argv: list[str] | None = None) -> int:
     given.add_argument("--spec-file", help="a local path or gs:// address of the spec")
     parser.add_argument("--out", help="the artifact's folder where AIP_MODEL_DIR is not set")
     asked = parser.parse_args(argv)
-    progress, storage = Progress(sys.stdout), Storage()
-    signal.signal(signal.SIGTERM, _interrupt)
-    signal.signal(signal.SIGINT, _interrupt)
+    progress, storage, notice = Progress(sys.stdout), Storage(), Notice()
     try:
+        notice.listen()
         spec = _spec(asked.spec, asked.spec_file, storage)
         _prepare_environment(spec)
         if spec.evaluation is not None and spec.evaluation.record is not None:
@@ -42,11 +41,14 @@ def main(argv: list[str] | None = None) -> int:
 
             evaluate_again(spec, spec.evaluation.record, progress, storage, os.environ)
             return 0
+        ended = enter(os.environ, argv if argv is not None else sys.argv[1:])
+        if ended is not None:
+            return ended
         from images.train.run import run
 
         folder = spec.output.artifact or os.environ.get("AIP_MODEL_DIR") or asked.out
-        run(spec, folder, progress, storage, os.environ)
-    except _Signalled as signalled:
+        run(spec, folder, progress, storage, os.environ, notice)
+    except Signalled as signalled:
         return _failed(progress, Interrupted(f"Interrupted by {signalled}", "Run again; nothing was recorded."))
     except Exception as error:
         failed = foreseen(error)
@@ -57,10 +59,6 @@ def main(argv: list[str] | None = None) -> int:
             )
         return _failed(progress, failed)
     return 0
-
-
-class _Signalled(BaseException):
-    """A signal, raised where no library's `except Exception` can swallow it."""
 
 
 def _failed(progress: Progress, failed: TrainingFailed) -> int:
@@ -100,10 +98,6 @@ def _prepare_environment(spec: TrainingSpec) -> None:
     rows = [spec.data.train, spec.data.eval or "", *(mixed.rows for mixed in spec.data.mix)]
     if not any(is_hub_id(name) for name in named) and not any(on_hub(uri) for uri in rows):
         os.environ["HF_HUB_OFFLINE"] = "1"
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise _Signalled(signal.Signals(number).name)
 
 
 if __name__ == "__main__":

@@ -24,19 +24,23 @@ def write_artifact(
     tokenizer: Any,
     spec: TrainingSpec,
     stops: Sequence[int],
+    weights: Mapping[str, Any] | None = None,
 ) -> str:
-    """Write everything below `folder` but what an evaluation finds, and return the digest."""
+    """Write everything below `folder` but what an evaluation finds, and return the digest.
+
+    `weights` are the model's where it is spread over several processes.
+    """
     import contextlib
     import io
 
     config = MODEL if spec.method == "full" else ADAPTER
     with contextlib.redirect_stdout(io.StringIO()):
         if spec.method == "full":
-            model.save_pretrained(folder)
+            model.save_pretrained(folder, state_dict=weights)
         else:
             # "auto" would ask the hub for the base's vocabulary size. Embeddings that were trained are in
             # modules_to_save, which is always written.
-            model.save_pretrained(folder, save_embedding_layers=False)
+            model.save_pretrained(folder, save_embedding_layers=False, state_dict=weights)
     _canonical(
         folder / config,
         {}

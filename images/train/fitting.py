@@ -15,15 +15,14 @@ from images.train.dataset import Rows
 from images.train.failures import Diverged, SpecInvalid
 from images.train.masks import IGNORED, Encoded
 from images.train.progress import Progress
+from images.train.resume import Resumed
 
 FEW_STEPS = 100
-LARGEST_LOSS = 700.0
-"""The perplexity of a larger one is beyond a float, and of no use to anybody."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """A finished training. `seconds` is from the first to the last step; `metrics` are the final losses."""
+    """A finished training. `seconds` is from the first to the last step; `metrics` is the loss of the training."""
 
     trainer: Any
     metrics: dict[str, float]
@@ -32,11 +31,11 @@ class Fitted:
     seconds: float
 
 
-def expected_steps(rows: int, training: dict[str, Any]) -> int:
-    """Optimiser steps of an unpacked run on one device, from trl's keys."""
+def expected_steps(rows: int, training: dict[str, Any], processes: int = 1) -> int:
+    """Optimiser steps of an unpacked run of so many processes, from trl's keys."""
     if int(training.get("max_steps", -1)) > 0:
         return int(training["max_steps"])
-    batches = math.ceil(rows / int(training.get("per_device_train_batch_size", 8)))
+    batches = math.ceil(rows / (processes * int(training.get("per_device_train_batch_size", 8))))
     each = math.ceil(batches / int(training.get("gradient_accumulation_steps", 1)))
     return math.ceil(each * float(training.get("num_train_epochs", 3)))
 
@@ -49,10 +48,11 @@ def fit(
     peft_config: Any,
     progress: Progress,
     check: Callable[[], None],
-    further: Any = None,
+    further: Sequence[Any] = (),
+    resumed: Resumed | None = None,
 ) -> Fitted:
-    """Train, then evaluate the loss. `check` is called after every step and may raise to stop; `further` is one more
-    callback of the trainer.
+    """Train, from `resumed` on. `check` is called after every step and may raise to stop; `further` are more callbacks
+    of the trainer.
     """
     from transformers import PrinterCallback
     from trl import SFTTrainer
@@ -71,26 +71,21 @@ def fit(
         raise SpecInvalid(f"trl refuses these settings: {said}", "Mend `adapter` or `training`.") from error
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(_teller(progress, check))
-    if further is not None:
-        trainer.add_callback(further)
+    for callback in further:
+        trainer.add_callback(callback)
     if config.use_cpu:
         _keep_adapters_precise(trainer.model)
+    resumed = resumed or Resumed()
     batch = config.per_device_train_batch_size * config.gradient_accumulation_steps * config.world_size
     steps = _tell_size(trainer, rows, batch, progress)
     progress.say("phase", phase="training")
     started = time.monotonic()
-    result = trainer.train()
-    seconds = time.monotonic() - started
-    metrics = {"train_loss": float(result.metrics["train_loss"])}
-    if rows.eval:
-        scored = trainer.evaluate()
-        metrics |= {key: float(scored[key]) for key in ("eval_loss", "eval_mean_token_accuracy") if key in scored}
-    for name, value in metrics.items():
-        if not math.isfinite(value):
-            raise _diverged(name)
-    if "eval_loss" in metrics:
-        metrics["perplexity"] = math.exp(min(metrics["eval_loss"], LARGEST_LOSS))
-    return Fitted(trainer, metrics, steps, batch, seconds)
+    result = trainer.train(resume_from_checkpoint=str(resumed.folder) if resumed.folder else None)
+    seconds = time.monotonic() - started + resumed.seconds
+    loss = resumed.loss(float(result.metrics["train_loss"]), result.global_step)
+    if not math.isfinite(loss):
+        raise _diverged("train_loss")
+    return Fitted(trainer, {"train_loss": loss}, steps, batch, seconds)
 
 
 def _dataset(rows: Sequence[Encoded]) -> Any:
@@ -107,7 +102,7 @@ def _dataset(rows: Sequence[Encoded]) -> Any:
 def _tell_size(trainer: Any, rows: Rows, batch: int, progress: Progress) -> int:
     config = trainer.args
     sequences = len(trainer.train_dataset)
-    steps = expected_steps(sequences, config.to_dict())
+    steps = expected_steps(sequences, config.to_dict(), config.world_size)
     progress.say(
         "data",
         train_rows=len(rows.train),

@@ -7,6 +7,7 @@ tomorrow, and the server would render another text than was learnt.
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,8 @@ def load_model(folder: Path, source: ModelSource, hardware: Hardware, quantizati
     logging.disable_progress_bar()
     wanted: dict[str, Any] = {"dtype": torch.float32 if full else getattr(torch, hardware.dtype)}
     if quantization is not None:
-        wanted |= {"quantization_config": quantization, "device_map": {"": 0 if not hardware.cpu else "cpu"}}
+        local = int(os.environ.get("LOCAL_RANK", "0"))
+        wanted |= {"quantization_config": quantization, "device_map": {"": local if not hardware.cpu else "cpu"}}
     if source.attn_implementation is not None:
         wanted["attn_implementation"] = source.attn_implementation
     try:

@@ -12,6 +12,8 @@ Every line is `LORAFORM ` followed by one JSON object with sorted keys and witho
     data       train_rows, eval_rows, train_tokens, learnt_tokens, longest_row, sequences (rows after packing),
                effective_batch, steps, epochs
     step       step, steps, epoch, loss, learning_rate, seconds, eta_seconds, mean_token_accuracy, num_tokens (so far)
+    resumed    step, uri                             (an interrupted training goes on from here)
+    saved      step, uri                             (a checkpoint to go on from was written)
     evaluation step, eval_loss, eval_mean_token_accuracy, eval_num_tokens
     checkpoint epoch, step, uri                      (the artifact as it is after this epoch, where they are kept)
     metrics    the final metrics by name

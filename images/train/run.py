@@ -6,8 +6,11 @@ imported, a bad row, or a metric that cannot be computed, before the model is lo
 
 from __future__ import annotations
 
+import io
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,22 +19,36 @@ from images.train import record as records
 from images.train.base import locate, locate_tokenizer
 from images.train.dataset import Raw, prepare, read_files, sample
 from images.train.hub import Hub
-from images.train.lock import Lock, take, this_process
+from images.train.lock import take, this_process
+from images.train.processes import Processes, join
 from images.train.progress import Progress
+from images.train.resume import clear
 from images.train.scores import DIGITS, known_metrics
 from images.train.settings import reading
+from images.train.signals import Notice
 from images.train.storage import Storage
 from schemas.run_record import Counts, RunRecord
 from schemas.training_spec import TrainingSpec
 
 
-def run(spec: TrainingSpec, folder: str | None, progress: Progress, storage: Storage, env: Mapping[str, str]) -> None:
+def run(
+    spec: TrainingSpec,
+    folder: str | None,
+    progress: Progress,
+    storage: Storage,
+    env: Mapping[str, str],
+    notice: Notice,
+) -> None:
     """Train what `spec` says unless its run record exists; `folder` is where the artifact goes.
 
-    Raises `TrainingFailed` with the cause and the remedy.
+    Of several processes that train together the first one alone writes and tells. Raises `TrainingFailed` with the
+    cause and the remedy.
     """
     started = progress.clock()
-    found, generation = records.find(storage, spec.output.record)
+    processes = join(env)
+    if not processes.first:
+        progress = Progress(io.StringIO(), progress.clock)
+    found, generation = processes.told(records.find(storage, spec.output.record) if processes.first else None)
     if found is not None and not found.pruned:
         progress.note(f"{spec.output.record} exists: this identity is trained already")
         progress.say(
@@ -46,13 +63,19 @@ def run(spec: TrainingSpec, folder: str | None, progress: Progress, storage: Sto
     wanted = known_metrics(spec.metrics, tuple(spec.scoring.own), spec.data.judged, spec.data.format)
     harness.check(spec.scoring.harness)
     target = (folder or spec.output.record.removesuffix(".json") + "/model").rstrip("/")
+    run_ = _Run(spec, target, wanted, progress, storage, env, processes, notice, started)
+    if not processes.first:
+        _train(run_, read_files(storage, spec.data, Hub(spec.model.token_secret, env)), lambda: None)
+        return
     job = env.get("CLOUD_ML_JOB_ID", "")
     with take(storage, spec.output.lock, this_process(job, spec.attempt)) as lock:
         progress.say("phase", phase="data")
         raw = read_files(storage, spec.data, Hub(spec.model.token_secret, env))
-        record = _train(spec, target, raw, wanted, lock, progress, storage, env, started)
+        record = _train(run_, raw, lock.check)
         lock.check()
         records.write(storage, spec.output.record, record, expected=generation)
+        if spec.output.resume is not None:
+            clear(storage, spec.output.resume, progress)
     progress.say(
         "done",
         record=spec.output.record,
@@ -63,17 +86,27 @@ def run(spec: TrainingSpec, folder: str | None, progress: Progress, storage: Sto
     )
 
 
-def _train(
-    spec: TrainingSpec,
-    target: str,
-    raw: Raw,
-    wanted: tuple[str, ...],
-    lock: Lock,
-    progress: Progress,
-    storage: Storage,
-    env: Mapping[str, str],
-    started: float,
-) -> RunRecord:
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What all steps of one run look at."""
+
+    spec: TrainingSpec
+    target: str
+    wanted: tuple[str, ...]
+    progress: Progress
+    storage: Storage
+    env: Mapping[str, str]
+    processes: Processes
+    notice: Notice
+    started: float
+
+
+def _train(run_: _Run, raw: Raw, check: Callable[[], None]) -> RunRecord:
+    """Everything from rows to artifact and metrics. `check` raises when the lock is lost.
+
+    What processes other than the first return is nobody's record: they leave after the training.
+    """
+    spec, progress, storage, env = run_.spec, run_.progress, run_.storage, run_.env
     base = locate(spec.model, storage, progress, env)
     from images.train.artifact import write_artifact, write_card
     from images.train.checkpoints import keeper
@@ -82,6 +115,8 @@ def _train(
     from images.train.evaluation_order import settings_of
     from images.train.fitting import expected_steps, fit
     from images.train.loading import has_fixed_day, load_model, load_tokenizer, stop_ids
+    from images.train.processes import whole_weights
+    from images.train.resume import Checkpoints, Resumed, fingerprint, saver
     from images.train.served import Artifact
     from images.train.settings import look_at_hardware, lora_config, quantization_config, sft_config
 
@@ -107,8 +142,8 @@ def _train(
         threads=hardware.threads,
     )
     with tempfile.TemporaryDirectory(prefix="loraform-train-") as scratch:
-        measured = settings_of(spec, wanted, rows, storage, Path(scratch))
-        steps = expected_steps(len(rows.train), spec.training)
+        measured = settings_of(spec, run_.wanted, rows, storage, Path(scratch))
+        steps = expected_steps(len(rows.train), spec.training, run_.processes.size)
         config = sft_config(spec, hardware, f"{scratch}/checkpoints", steps, progress)
         adapter = lora_config(spec)
         quantization = quantization_config(spec, hardware)
@@ -122,18 +157,32 @@ def _train(
             storage.upload_folder(out, uri)
             progress.say("checkpoint", epoch=epoch, step=step, uri=uri)
 
-        keeping = keeper(keep) if spec.output.checkpoints else None
-        fitted = fit(model, tokenizer, rows, config, adapter, progress, lock.check, keeping)
+        callbacks = [keeper(keep)] if spec.output.checkpoints and run_.processes.first else []
+        checkpoints, resumed = None, Resumed()
+        if spec.output.resume is not None:
+            versions = records.versions()
+            fits = fingerprint(spec.identity, rows.train, run_.processes.size, versions)
+            every, first = spec.output.resume_every, run_.processes.first
+            checkpoints = Checkpoints(storage, spec.output.resume, every, fits, progress, check, run_.notice, first)
+            resumed = checkpoints.find(Path(scratch) / "resumed")
+            best = bool(config.load_best_model_at_end)
+            callbacks.append(saver(checkpoints, resumed, run_.processes.agree, keep_local=best))
+        with run_.notice.deferred() if checkpoints is not None else nullcontext():
+            fitted = fit(model, tokenizer, rows, config, adapter, progress, check, callbacks, resumed)
         metrics = {name: round(value, DIGITS) for name, value in fitted.metrics.items()}
         progress.say("phase", phase="artifact")
-        lock.check()
-        out = Path(scratch) / "artifact"
+        check()
+        weights = whole_weights(fitted.trainer)
+        out, digest = Path(scratch) / "artifact", ""
         out.mkdir()
-        digest = write_artifact(out, fitted.trainer.model, tokenizer, spec, stops)
+        run_.processes.wait()
+        if run_.processes.first:
+            digest = write_artifact(out, fitted.trainer.model, tokenizer, spec, stops, weights)
+            storage.upload_folder(out, run_.target)  # Whatever becomes of the evaluation, what was trained is kept.
         batch, steps, seconds = fitted.effective_batch, fitted.steps, fitted.seconds
-        storage.upload_folder(out, target)  # Whatever becomes of the evaluation, what was trained is kept.
-        del model, fitted  # Training wants its memory no more: the evaluation loads the artifact.
-        if rows.eval or measured.harness_tasks:
+        del model, fitted, weights  # Training wants its memory no more: the evaluation loads the artifact.
+        run_.processes.leave()
+        if run_.processes.first and (rows.eval or measured.harness_tasks):
             progress.say("phase", phase="evaluation")
             artifact = Artifact(out, base, spec.model, spec.method, quantization)
             found = evaluate(
@@ -142,8 +191,8 @@ def _train(
             metrics |= found.metrics
             write_evaluation(out, found)
             write_card(out, spec, metrics, digest)
-            lock.check()
-            storage.upload_folder(out, target)
+            check()
+            storage.upload_folder(out, run_.target)
         progress.say("metrics", **metrics)
     return RunRecord(
         fleet=spec.fleet,
@@ -152,7 +201,7 @@ def _train(
         attempt=spec.attempt,
         method=spec.method,
         job=env.get("CLOUD_ML_JOB_ID", ""),
-        artifact_uri=target,
+        artifact_uri=run_.target,
         artifact_digest=digest,
         base=spec.model.base,
         revision=spec.model.revision,
@@ -169,7 +218,7 @@ def _train(
             left_out=rows.left_out,
         ),
         versions=records.versions(),
-        started=records.timestamp(started),
+        started=records.timestamp(run_.started),
         finished=records.timestamp(progress.clock()),
         train_seconds=round(seconds, 3),
         commit=spec.provenance.commit,

@@ -105,6 +105,7 @@ def sft_config(spec: TrainingSpec, hardware: Hardware, output_dir: str, steps: i
     }
     if hardware.cpu:
         defaults |= {"gradient_checkpointing": False, "dataloader_pin_memory": False, "use_cpu": True}
+        defaults |= {"ddp_backend": "gloo"} if int(os.environ.get("WORLD_SIZE", "1")) > 1 else {}
         progress.note("no accelerator: training on the CPU in float32, without gradient checkpointing")
     if "activation_checkpointing" in given:
         defaults.pop("gradient_checkpointing", None)

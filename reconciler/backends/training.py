@@ -21,6 +21,8 @@ from schemas.training_spec import DataSource, EvaluationOrder, MixedRows, Output
 RECIPE: int = TrainingSpec.model_fields["recipe"].default
 """The trainer's recipe: raised by hand, with a `!`, when the same spec means another result on purpose."""
 
+SPOT_S, STANDARD_S = 600.0, 1800.0
+"""Seconds between checkpoints against interruption, on machines that may be taken away and on others."""
 
 READ = (
     "model.base",
@@ -142,7 +144,12 @@ def training_spec(subject: Subject, identity: str, evaluates: str = "") -> Train
         generation=dict(experiment.serving.generation) if experiment.serving else {},
         scoring=_scoring(subject) if evaluates else Scoring(base=False),
         evaluation=EvaluationOrder(identity=evaluates) if evaluates else None,
-        output=Output(record=target.record_uri(identity), lock=target.lock_uri(identity)),
+        output=Output(
+            record=target.record_uri(identity),
+            lock=target.lock_uri(identity),
+            resume=target.checkpoints_uri(identity),
+            resume_every=SPOT_S if {"spot", "flex_start"} & set(experiment.run.scheduling.strategy) else STANDARD_S,
+        ),
         provenance=Provenance(manifest=subject.source.path),
     )
 

@@ -81,6 +81,10 @@ class Target:
         bucket = self.buckets.get(region, self.bucket) if region != self.region else self.bucket
         return f"gs://{bucket}/loraform/{self.fleet}/{kind}/{identity}/attempt-{attempt}"
 
+    def checkpoints_uri(self, identity: str) -> str:
+        """What an interrupted training goes on from, whichever attempt it is."""
+        return f"{self.folder}/checkpoints/{identity}"
+
     def content_uri(self, digest: str) -> str:
         """The folder of a file or a tree of the repository, under its content hash."""
         return f"{self.folder}/data/{digest}"

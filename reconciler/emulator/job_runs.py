@@ -7,6 +7,9 @@ server; the runner only knows living programs.
 from __future__ import annotations
 
 import json
+import socket
+from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 from reconciler.emulator import fates, jobs
@@ -83,10 +86,12 @@ def _start(world: World, row: Row, job: Message) -> None:
     stamp(job.start_time, world.clock())
     try:
         programs = [words(world.settings, spec.image_uri, spec.command, spec.args) for _, spec in workers(job)]
+        names = [worker for worker, _ in workers(job)]
+        ports = dict(zip(names, _free_ports(len(names)), strict=True))
         for (worker, spec), argv in zip(workers(job), programs, strict=True):
             if isinstance(argv, str):
                 raise CannotRunError(f"{spec.image_uri} maps to '{argv}', which no worker can run.")
-            world.runner.start(_key(job, worker), _launch(world, job, worker, spec, argv))
+            world.runner.start(_key(job, worker), _launch(world, job, worker, spec, argv, ports))
     except (CannotRunError, OSError) as error:
         for worker, _ in workers(job):
             if world.runner.known(_key(job, worker)):
@@ -204,7 +209,7 @@ def _key(job: Message, worker: str) -> str:
     return f"jobs/{last(job.name)}/{worker}"
 
 
-def _launch(world: World, job: Message, worker: str, spec: Message, argv: Words) -> Launch:
+def _launch(world: World, job: Message, worker: str, spec: Message, argv: Words, ports: Mapping[str, int]) -> Launch:
     job_id = last(job.name)
     own = {"CLOUD_ML_JOB_ID": job_id, "CLOUD_ML_PROJECT_ID": project_of(job.name), "HOSTNAME": worker}
     own |= {"CLOUD_ML_REGION": location_of(job.name)}
@@ -215,9 +220,8 @@ def _launch(world: World, job: Message, worker: str, spec: Message, argv: Words)
             "AIP_CHECKPOINT_DIR": f"{output}/checkpoints/",
             "AIP_TENSORBOARD_LOG_DIR": f"{output}/logs/",
         }
-    everyone = [name for name, _ in workers(job)]
-    if len(everyone) > 1:
-        own["CLUSTER_SPEC"] = _cluster(everyone, worker)
+    if len(ports) > 1:
+        own["CLUSTER_SPEC"] = _cluster(ports, worker)
     return launch(
         world.settings,
         world.mounts,
@@ -230,9 +234,18 @@ def _launch(world: World, job: Message, worker: str, spec: Message, argv: Words)
     )
 
 
-def _cluster(everyone: list[str], worker: str) -> str:
+def _free_ports(count: int) -> list[int]:
+    """Ports that nothing on this machine listens at now: several jobs of several workers run side by side."""
+    with ExitStack() as held:
+        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [int(one.getsockname()[1]) for one in sockets]
+
+
+def _cluster(ports: Mapping[str, int], worker: str) -> str:
     pools: dict[str, list[str]] = {}
-    for name in everyone:
-        pools.setdefault(name.rpartition("-")[0], []).append(f"127.0.0.1:{2222 + everyone.index(name)}")
+    for name, port in ports.items():
+        pools.setdefault(name.rpartition("-")[0], []).append(f"127.0.0.1:{port}")
     pool, _, index = worker.rpartition("-")
     return json.dumps({"cluster": pools, "environment": "cloud", "task": {"type": pool, "index": int(index)}})

@@ -114,9 +114,15 @@ def write_rows(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
-def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def emulator_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the embedded Vertex AI keeps everything, the logs of its jobs among it."""
+    return tmp_path_factory.mktemp("emulator")
+
+
+@pytest.fixture(scope="session")
+def emulator(emulator_folder: Path) -> Iterator[str]:
     """The address of an embedded Vertex AI with Cloud Storage and Secret Manager, a process of its own."""
-    folder = tmp_path_factory.mktemp("emulator")
+    folder = emulator_folder
     words = [sys.executable, "-m", "reconciler.emulator", "--port", "0", "--state", str(folder)]
     with (folder / "log").open("w") as log, subprocess.Popen(words, stdout=log, stderr=log) as server:
         card = folder / "server.json"
