@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from enum import StrEnum
 from typing import Annotated
 
@@ -9,7 +10,9 @@ import typer
 
 from reconciler.cli import options
 from reconciler.cli.screen import Screen
+from reconciler.cli.showing import PLAN_FORMAT, WRITE, PlanFormat, Shown, parse_writes, show_plan, show_wrong
 from reconciler.core.changes import Plan, Reason
+from reconciler.core.errors import LoraformError
 
 
 class Format(StrEnum):
@@ -19,12 +22,21 @@ class Format(StrEnum):
     JSON = "json"
 
 
-FORMAT = typer.Option("--format", help="For people, or for programs (schemas/json/plan.schema.json).")
+FORMAT = typer.Option("--format", help="For people, or for programs.")
+
+
+AGAINST = typer.Option(
+    help="Plan with no cloud at all, as if all that this revision wants were live.",
+    metavar="git:REV",
+    show_default=False,
+)
 
 
 def run(
     names: Annotated[list[str] | None, options.NAMES] = None,
-    shown: Annotated[Format, FORMAT] = Format.TEXT,
+    shown: Annotated[PlanFormat, PLAN_FORMAT] = PlanFormat.TEXT,
+    write: Annotated[list[str] | None, WRITE] = None,
+    against: Annotated[str | None, AGAINST] = None,
     target: Annotated[str | None, options.TARGET] = None,
     allow_delete: Annotated[list[str] | None, options.ALLOW_DELETE] = None,
     allow_runs: Annotated[int, options.ALLOW_RUNS] = 0,
@@ -32,25 +44,47 @@ def run(
 ) -> int:
     """Show what apply would do now, what would follow, and what waits for a person.
 
-    Exit code: 0 nothing to do now (or only waiting), 1 error, 2 changes, 3 blocked.
+    Exit code: 0 nothing to do now (or only waiting), 1 error, 2 changes, 3 blocked; with --format github 0 or 1, so
+    that changes are no red build.
     """
-    from reconciler.cli.workplace import open_workplace
-    from reconciler.cloud.reconcile import look
-    from reconciler.render.json_plan import plan_json
-    from reconciler.render.terminal import plan_text
     from reconciler.repo.many import quiet_collector
 
+    writes = parse_writes(write)
     # A plan ends soon: cycles among a million objects are not worth looking for.
     with Screen() as screen, quiet_collector():
-        workplace = open_workplace(
-            target, names, allow_delete=allow_delete or (), allow_runs=allow_runs, allow_rolls=allow_rolls, ahead=True
-        )
-        plan = look(workplace.site, workplace.wish, workplace.listing).plan
-        if shown is Format.JSON:
-            screen.show(plan_json(plan, where=workplace.where))
-        else:
-            screen.show(plan_text(plan, where=workplace.where))
-        return exit_code(plan)
+        try:
+            if against is not None:
+                seen = _offline(against, names, target, screen)
+            else:
+                seen = _live(target, names, allow_delete or (), allow_runs, allow_rolls)
+        except LoraformError as error:
+            show_wrong(error, shown, screen, writes)
+            raise
+        show_plan(seen, shown, screen, writes)
+        return 0 if shown is PlanFormat.GITHUB else exit_code(seen.plan)
+
+
+def _live(
+    target: str | None, names: list[str] | None, allow_delete: Collection[str], allow_runs: int, allow_rolls: int
+) -> Shown:
+    from reconciler.cli.workplace import open_workplace
+    from reconciler.cloud.reconcile import look
+
+    workplace = open_workplace(
+        target, names, allow_delete=allow_delete, allow_runs=allow_runs, allow_rolls=allow_rolls, ahead=True
+    )
+    return Shown(look(workplace.site, workplace.wish, workplace.listing).plan, workplace.where)
+
+
+def _offline(against: str, names: list[str] | None, target: str | None, screen: Screen) -> Shown:
+    from reconciler.cli.offline import plan_offline
+
+    kind, _, revisions = against.partition(":")
+    if kind != "git" or not revisions:
+        raise LoraformError(f"--against {against} names no revision.", "git:REV, such as --against git:origin/main")
+    if names:
+        raise LoraformError("--against plans all experiments: leave their names out.")
+    return plan_offline(revisions, target, screen)
 
 
 def exit_code(plan: Plan) -> int:

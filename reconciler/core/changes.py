@@ -154,4 +154,4 @@ def plan_id(changes: tuple[Change, ...], follow: tuple[Change, ...], about: Coll
         for change in (*changes, *follow)
         if change.action.mutates and (about is None or change.address.experiment in about)
     )
-    return hashlib.sha256("\n".join(rows).encode()).hexdigest()[:12]
+    return hashlib.sha256("\n".join(rows).encode("utf-8", "surrogatepass")).hexdigest()[:12]

@@ -28,6 +28,18 @@ def cost(impact: Impact) -> str:
     return "; ".join(parts)
 
 
+def spent(impact: Impact) -> str:
+    """The machine time of the run that starts in few words, for a column: `about 0.7 GPU h (at most 6.0 GPU h)`."""
+    if not impact.runs:
+        return ""
+    most = _time(impact.longest, impact.accelerators) if impact.longest else ""
+    if impact.lasted is not None:
+        return f"about {_time(impact.lasted, impact.lasted_on)}" + (f" (at most {most})" if most else "")
+    if most:
+        return f"at most {most}"
+    return f"{_accelerators(impact.accelerators)}, no limit" if impact.accelerators else "no limit"
+
+
 def answers(impact: Impact) -> str:
     """What becomes of the requests, where a person would ask; empty where nothing was answered before."""
     match impact.answers:
