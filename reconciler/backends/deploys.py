@@ -27,22 +27,20 @@ def from_operations(
     """Deploys that are still in flight (`pending`) or failed, from the operations of one endpoint.
 
     An operation does not say what it deploys. `known` tells it (operation name -> stamp) where apply could write it
-    down; else it belongs to the newest claim (`claims`, by stamp) on a deployment of this experiment that was written
+    down; else it belongs to the newest claim (`claims`) on a deployment of this experiment that was written
     before it started. Per stamp the newest operation counts, `tries` are its failed ones; an operation of nobody is
     left out. Deploys that succeeded show on the endpoint itself.
     """
     address = Address(endpoint.address.experiment, Role.DEPLOYMENT)
     mine = sorted((item for item in claims.values() if item.address == address), key=lambda item: (item.at, item.stamp))
+    keys = {claim.stamp: claim.attempt_key for claim in mine}
     by_stamp: dict[str, list[Payload]] = {}
     for operation in sorted(operations, key=lambda item: (_started(item), payloads.text(item, "name"))):
         earlier = [claim.stamp for claim in mine if claim.at <= _started(operation) + _SKEW]
         stamp = known.get(payloads.text(operation, "name")) or (earlier[-1] if earlier else "")
         if stamp and _is_deploy(operation):
             by_stamp.setdefault(stamp, []).append(operation)
-    undone = (
-        _undone(endpoint, address, stamp, claims[stamp].attempt_key if stamp in claims else "", runs)
-        for stamp, runs in sorted(by_stamp.items())
-    )
+    undone = (_undone(endpoint, address, stamp, keys.get(stamp, ""), runs) for stamp, runs in sorted(by_stamp.items()))
     return tuple(item for item in undone if item is not None)
 
 

@@ -181,7 +181,7 @@ def _perform(this: _Pass, change: Change) -> Step:
     if change.before:
         if not is_still_its(site, change):
             return Step(Outcome.WAITING, "another experiment has its endpoint by now: the next pass looks again")
-        claims.drop(site.storage, site.target, change.before.stamp)
+        claims.drop(site.storage, site.target, change.before)
         if change.address.role is Role.DEPLOYMENT:
             served.note(site, change.before.stamp, 0, site.clock.now())
     return Step(Outcome.DONE, started=_call_all(this, kind.delete(change, scene)))

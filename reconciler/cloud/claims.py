@@ -1,7 +1,8 @@
 """Claims: who is about to create the object of an identity, written with generation preconditions before the call.
 
-`claims/<identity>.json`. The custom metadata is what a snapshot reads from one listing; the content also keeps the
-declared manifest fields, for explanations. Whether a young claim is waited for is the planner's decision, made here
+`claims/<identity>.json` for a run, which equal experiments share, `claims/<identity>-<experiment>.json` for all else.
+The custom metadata is what a snapshot reads from one listing; the content also keeps the declared manifest fields, for
+explanations. Whether a young claim is waited for is the planner's decision, made here
 once more at the last moment.
 """
 
@@ -25,6 +26,7 @@ from reconciler.core.resources import (
     LiveResource,
     Refusal,
     Resource,
+    claim_key,
 )
 from reconciler.core.target import Target
 
@@ -51,7 +53,7 @@ class Taken:
     """Operations of earlier attempt keys: they say nothing about this one."""
     declared: Mapping[str, Json] | None = None
     refusals: tuple[Refusal, ...] = ()
-    """Creates under the same attempt key of which nothing came, oldest first."""
+    """Creates of which nothing came, oldest first: of a thing under the same attempt key, of a run under any."""
     before: Claim | None = None
     """The claim that this one replaced: of an earlier try, or a lapsed one."""
 
@@ -74,7 +76,7 @@ def take(
     Where a second create collides by its name a young claim is no obstacle: the API itself lets only one through.
     `seen` is when the newest known object of this identity was created: a claim older than that has done its work.
     """
-    name = _object(target, target.claim_uri(resource.identity))
+    name = _object(target, target.claim_uri(resource.claim_name))
     operations: tuple[str, ...] = ()
     past: tuple[str, ...] = ()
     refusals: tuple[Refusal, ...] = ()
@@ -87,11 +89,10 @@ def take(
         if young and before.by != by and not resource.collides:
             return None
         if before.attempt_key == resource.attempt_key:
-            operations, past = known.operations, known.past
-            if resource.once or before.address == resource.address:  # equal things of others share the claim
-                refusals = known.refusals
+            operations, past, refusals = known.operations, known.past, known.refusals
         else:
             past = (*known.past, *known.operations)[-KEPT_OPERATIONS:]
+            refusals = known.refusals if resource.once else ()
     except NotFound:
         pass  # the usual case: nobody ever claimed it
     # Whole seconds, rounded down: the object that is created next is never older than its claim.
@@ -111,7 +112,7 @@ def add_operation(storage: Storage, taken: Taken, operation: str) -> Taken:
 
 def declare(storage: Storage, target: Target, resource: Resource, by: str, *, now: float) -> None:
     """After an update in place: the fields that are now declared for this identity. Somebody else's newer word wins."""
-    name = _object(target, target.claim_uri(resource.identity))
+    name = _object(target, target.claim_uri(resource.claim_name))
     declared = {path: field.value for path, field in resource.fields.items()}
     try:
         content, generation = storage.read(name)
@@ -139,7 +140,8 @@ def release(storage: Storage, taken: Taken) -> None:
 
 def refuse(storage: Storage, taken: Taken, refusal: Refusal) -> None:
     """Nothing came of the create, and the next one has to know: the claim stays, and keeps nobody waiting."""
-    refusals = (*taken.refusals, refusal)[-KEPT_REFUSALS:]
+    told = replace(refusal, attempt_key=taken.claim.attempt_key)
+    refusals = (*taken.refusals, told)[-KEPT_REFUSALS:]
     try:
         _write(storage, replace(taken, refusals=refusals))
     except CloudError:
@@ -148,7 +150,7 @@ def refuse(storage: Storage, taken: Taken, refusal: Refusal) -> None:
 
 def refuse_later(storage: Storage, target: Target, resource: Resource, refusal: Refusal) -> None:
     """The same for an operation that failed after the create had been answered."""
-    name = _object(target, target.claim_uri(resource.identity))
+    name = _object(target, target.claim_uri(resource.claim_name))
     try:
         content, generation = storage.read(name)
     except NotFound:
@@ -158,10 +160,12 @@ def refuse_later(storage: Storage, target: Target, resource: Resource, refusal: 
         refuse(storage, replace(known, name=name, generation=generation), refusal)
 
 
-def drop(storage: Storage, target: Target, stamp: str) -> None:
-    """Delete the claims of a stamp: its object is removed because git went elsewhere; a revert makes it again."""
-    for listed in storage.list(folder_of(target) + stamp):
-        storage.delete(listed.name)
+def drop(storage: Storage, target: Target, gone: LiveResource | Resource) -> None:
+    """Delete the claim of what is removed because git went elsewhere; a revert makes it again."""
+    key = claim_key(gone.stamp, gone.address)
+    for listed in storage.list(folder_of(target) + gone.stamp):
+        if key in claims_in([listed]):
+            storage.delete(listed.name)
 
 
 def let_go(storage: Storage, target: Target, run: LiveResource, by: str, *, now: float) -> None:
@@ -171,7 +175,7 @@ def let_go(storage: Storage, target: Target, run: LiveResource, by: str, *, now:
     starts a second one before every listing shows that this one has ended.
     """
     if target.local:
-        drop(storage, target, run.stamp)
+        drop(storage, target, run)
         return
     for listed in storage.list(folder_of(target) + run.stamp):
         known = claims_in([listed]).get(run.stamp)
@@ -188,13 +192,13 @@ def let_go(storage: Storage, target: Target, run: LiveResource, by: str, *, now:
 
 
 def claims_in(listing: Iterable[Listed]) -> dict[str, Claim]:
-    """The claims of a listing by stamp. Objects without a claim's metadata are not claims."""
+    """The claims of a listing by their key. Objects without a claim's metadata are not claims."""
     found: dict[str, Claim] = {}
     for listed in listing:
         address = _address(listed.metadata.get("address", ""))
         stamp = listed.name.rsplit("/", 1)[-1][:SHORT]
         if address is not None:
-            found[stamp] = Claim(
+            claim = Claim(
                 stamp,
                 address,
                 _seconds(listed.metadata.get("at", "")) or listed.updated,
@@ -203,6 +207,7 @@ def claims_in(listing: Iterable[Listed]) -> dict[str, Claim]:
                 listed.generation,
                 refusals_of(listed.metadata.get("refusals", "")),
             )
+            found[claim.key] = claim
     return found
 
 
@@ -272,7 +277,13 @@ def _refusals_text(refusals: tuple[Refusal, ...]) -> str:
     """Compact: all metadata of an object has 8 KiB."""
     last = len(refusals) - 1
     rows = [
-        [round(item.at, 3), item.rung, item.failure.cause, item.failure.message[:KEPT_WORDS] if number == last else ""]
+        [
+            round(item.at, 3),
+            item.rung,
+            item.failure.cause,
+            item.failure.message[:KEPT_WORDS] if number == last else "",
+            item.attempt_key,
+        ]
         for number, item in enumerate(refusals)
     ]
     return json.dumps(rows, separators=(",", ":"))
@@ -282,8 +293,8 @@ def refusals_of(text: str) -> tuple[Refusal, ...]:
     """What `_refusals_text` wrote; nothing where somebody wrote something else."""
     try:
         return tuple(
-            Refusal(float(at), Failure(Cause(cause), str(message or cause)), int(rung))
-            for at, rung, cause, message in json.loads(text or "[]")
+            Refusal(float(at), Failure(Cause(cause), str(message or cause)), int(rung), str(key))
+            for at, rung, cause, message, key in json.loads(text or "[]")
         )
     except (ValueError, TypeError):
         return ()

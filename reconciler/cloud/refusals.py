@@ -17,8 +17,9 @@ def refused(
     """What the claims remember of the things and runs that git wants; nothing of a thing that exists by now."""
     have = {(item.address, item.stamp) for item in live}
     found: list[LiveResource] = []
+    runs = {resource.stamp: resource for resource in wanted.values() if resource.once}
     for claim in claims.values():
-        resource = wanted.get(claim.address)
+        resource = runs.get(claim.stamp) or wanted.get(claim.address)
         if resource is None or resource.stamp != claim.stamp or not claim.refusals:
             continue
         if resource.once:  # each is a try on some rung, beside jobs that came about
@@ -42,10 +43,10 @@ def _refused(resource: Resource, claim: Claim, number: int) -> LiveResource:
         phase=Phase.FAILED,
         outputs=outputs,
         failure=refusal.failure,
-        attempt_key=claim.attempt_key,
+        attempt_key=refusal.attempt_key or claim.attempt_key,
         since=refusal.at,
         created=refusal.at,
-        tries=number + 1,
+        tries=sum(item.attempt_key == refusal.attempt_key for item in claim.refusals[: number + 1]),
         rung=refusal.rung,
         history=True,
     )

@@ -37,6 +37,7 @@ from reconciler.core.resources import (
     Resource,
     Role,
     Snapshot,
+    claim_key,
 )
 from reconciler.core.target import Target
 
@@ -105,7 +106,8 @@ def take_snapshot(
         live += _deploys(vertex, live, wanted, known, claim_objects, pool)
         runs = {item.stamp: item for item in filter(None, map(_record, listing.runs.result()))}
         records = with_evaluations(runs, filter(None, map(_record, listing.evaluations.result())))
-        live = _with_declared(storage, live, wanted, claim_objects, pool, records)
+        objects = _by_key(claim_objects, moves)
+        live = _with_declared(storage, live, wanted, objects, pool, records)
         live += refused(known, wanted, live)
         said = verdicts.verdicts_in(verdict_listing.result()) if verdict_listing else {}
         seen = Snapshot(deployment.linked(tuple(live)), records, known, said, barred=barred)
@@ -203,9 +205,7 @@ def _deploys(
     lacking = {
         address.experiment
         for address, resource in wanted.items()
-        if address.role is Role.DEPLOYMENT
-        and (address in tried or resource.stamp in known)  # equal experiments share a claim
-        and (address, resource.stamp) not in have
+        if address.role is Role.DEPLOYMENT and address in tried and (address, resource.stamp) not in have
     }
     endpoints = [item for item in live if item.kind == "endpoint" and item.address.experiment in lacking]
 
@@ -234,7 +234,7 @@ def _with_declared(
     storage: Storage,
     live: Iterable[LiveResource],
     wanted: Mapping[Address, Resource],
-    claim_objects: Iterable[Listed],
+    objects: Mapping[str, Listed],
     pool: Executor,
     records: Mapping[str, Record],
 ) -> list[LiveResource]:
@@ -242,7 +242,6 @@ def _with_declared(
 
     What an evaluation measured before is said by its training, whose job did it.
     """
-    objects = {listed.name.rsplit("/", 1)[-1][:SHORT]: listed for listed in claim_objects}
     at: dict[Address, list[LiveResource]] = defaultdict(list)
     for item in live:
         at[item.address].append(item)
@@ -251,18 +250,27 @@ def _with_declared(
         newest = sorted(at[address], key=lambda item: (item.created, item.name), reverse=True)
         same = [item for item in newest if item.stamp == resource.stamp]
         differing = [item for item in same if setting_changes(resource, item)] if same else newest[:1]
-        asked.update((address, item.stamp) for item in differing if item.stamp in objects)
+        asked.update((address, item.stamp) for item in differing if claim_key(item.stamp, address) in objects)
         if address.role is Role.EVALUATION and resource.stamp not in records:
             trained = [(needed, wanted[needed].stamp) for needed in resource.depends_on if needed in wanted]
             asked.update(item for item in trained if item[1] in objects and item[1] in records)
-    stamps = sorted({stamp for _, stamp in asked})
-    read: Callable[[str], Mapping[str, Json]] = lambda stamp: claims.declared_in(storage, objects[stamp])  # noqa: E731
-    declared = dict(zip(stamps, pool.map(read, stamps), strict=True))
+    keys = sorted({claim_key(stamp, address) for address, stamp in asked})
+    read: Callable[[str], Mapping[str, Json]] = lambda key: claims.declared_in(storage, objects[key])  # noqa: E731
+    declared = dict(zip(keys, pool.map(read, keys), strict=True))
     return [
-        replace(item, declared=declared[item.stamp]) if (item.address, item.stamp) in asked else item
+        replace(item, declared=declared[claim_key(item.stamp, item.address)])
+        if (item.address, item.stamp) in asked
+        else item
         for items in at.values()
         for item in items
     ]
+
+
+def _by_key(claim_objects: Iterable[Listed], moves: Mapping[str, str]) -> dict[str, Listed]:
+    """The objects of claims by the key that the claim has where its experiment is now."""
+    objects = tuple(claim_objects)
+    moved = {key: listed for listed in objects for key in adopted_claims(claims.claims_in([listed]), moves)}
+    return {**moved, **{key: listed for listed in objects for key in claims.claims_in([listed]) if key in moved}}
 
 
 def _record(listed: Listed) -> Record | None:

@@ -132,8 +132,9 @@ def _call_all(site: Site, calls: Iterable[Call]) -> None:
 
 def _leave(site: Site, items: Iterable[LiveResource]) -> None:
     """What is gone needs no claim, and answers nothing from now on."""
-    for stamp in sorted({item.stamp for item in items}):
-        claims.drop(site.storage, site.target, stamp)
+    items = tuple(items)
+    for item in items:
+        claims.drop(site.storage, site.target, item)
     for stamp in sorted({item.stamp for item in items if item.address.role is Role.DEPLOYMENT}):
         served.note(site, stamp, 0, site.clock.now())
 

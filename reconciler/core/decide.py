@@ -246,7 +246,7 @@ def verdict_on(resource: Resource, world: World, decided: Mapping[Address, Chang
 
 def wait_for_claim(resource: Resource, world: World) -> Change | None:
     """Somebody wrote a claim on this identity moments ago: the object is about to appear."""
-    claim = world.claims.get(resource.stamp)
+    claim = world.claims.get(resource.claim_key)
     if resource.collides or claim is None or world.now >= claim.at + world.patience.claim:
         return None
     known = world.runs.get(resource.stamp, ()) if resource.once else world.same(resource)

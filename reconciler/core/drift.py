@@ -68,7 +68,7 @@ def _of_change(change: Change, snapshot: Snapshot, settled: float) -> list[Diffe
 
 def _vanished(change: Change, snapshot: Snapshot, settled: float) -> bool:
     """A thing whose creation was claimed a while ago, and that does not exist. Runs leave records instead."""
-    claim = snapshot.claims.get(change.after.stamp) if change.after else None
+    claim = snapshot.claims.get(change.after.claim_key) if change.after else None
     fresh = change.action is Action.CREATE and change.reason in (Reason.ABSENT, Reason.IDENTITY_CHANGED)
     return fresh and claim is not None and claim.at < settled and change.address.role not in RUNS
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from reconciler.core.changes import Action, Change
 from reconciler.core.errors import LoraformError
-from reconciler.core.resources import Address, Resource, Role
+from reconciler.core.resources import RUNS, Address, Resource, Role
 
 _PLACES: Mapping[Role, int] = {role: place for place, role in enumerate(Role)}
 
@@ -71,8 +71,8 @@ def predecessors(changes: Sequence[Change]) -> tuple[frozenset[int], ...]:
     """For each of `changes` (in apply order) the positions of those that must have ended before it begins.
 
     A change follows what its resource depends on, and the change before it that touches the same thing: the same
-    address, the same endpoint (its etag moves with each call), the same identity (they share a claim; endpoints need
-    none). All others may be carried out side by side.
+    address, the same endpoint (its etag moves with each call), the same run (equal experiments share its claim). All
+    others may be carried out side by side.
     """
     last: dict[Address | str, int] = {}
     found: list[frozenset[int]] = []
@@ -91,7 +91,7 @@ def _touched(change: Change) -> Iterator[Address | str]:
         yield from (
             needed for needed in (change.after.depends_on if change.after else ()) if needed.role is Role.ENDPOINT
         )
-    if change.address.role is not Role.ENDPOINT:
+    if change.address.role in RUNS:
         yield from (side.stamp for side in (change.after, change.before) if side and side.stamp)
 
 

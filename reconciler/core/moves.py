@@ -50,13 +50,9 @@ def adopted(live: Iterable[LiveResource], moves: Mapping[str, str]) -> tuple[Liv
 
 
 def adopted_claims(claims: Mapping[str, Claim], moves: Mapping[str, str]) -> dict[str, Claim]:
-    """The claims (by stamp) with those of former names at their new address."""
-    return {
-        stamp: replace(claim, address=Address(moves[claim.address.experiment], claim.address.role))
-        if claim.address.experiment in moves
-        else claim
-        for stamp, claim in claims.items()
-    }
+    """The claims, by key, with those of former names at their new address; what is claimed there by now wins."""
+    found = {claim.key: claim for claim in (_moved_claim(claim, moves) for claim in claims.values())}
+    return {**found, **{key: claim for key, claim in claims.items() if claim.address.experiment not in moves}}
 
 
 def belongs_to(item: LiveResource, owner: Address) -> LiveResource:
@@ -64,6 +60,11 @@ def belongs_to(item: LiveResource, owner: Address) -> LiveResource:
     if item.address == owner:
         return item
     return replace(item, address=owner, adopted_from=item.address.experiment)
+
+
+def _moved_claim(claim: Claim, moves: Mapping[str, str]) -> Claim:
+    name = moves.get(claim.address.experiment)
+    return claim if name is None else replace(claim, address=Address(name, claim.address.role))
 
 
 def _moved(item: LiveResource, name: str, there: Mapping[str, str]) -> LiveResource:

@@ -195,6 +195,16 @@ class Resource:
         """The identity as labels carry it."""
         return self.identity[:SHORT]
 
+    @property
+    def claim_key(self) -> str:
+        """Under which a snapshot has its claim."""
+        return claim_key(self.stamp, self.address)
+
+    @property
+    def claim_name(self) -> str:
+        """What the object of its claim is called."""
+        return claim_key(self.identity, self.address)
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:
@@ -276,11 +286,16 @@ class Refusal:
     """Seconds since the epoch."""
     failure: Failure
     rung: int = 0
+    attempt_key: str = ""
+    """Of whoever tried: experiments that share a run may be at different attempts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Somebody is about to create the object with this identity, or just did (`behaviour.md`, section 3)."""
+    """Somebody is about to create the object with this identity, or just did (`behaviour.md`, section 3).
+
+    Equal experiments share a run, so its claim is one for all of them; everything else has one by experiment.
+    """
 
     stamp: str
     address: Address
@@ -290,7 +305,12 @@ class Claim:
     attempt_key: str = ""
     generation: int = 0
     refusals: tuple[Refusal, ...] = ()
-    """Creates under this attempt key of which nothing came, oldest first."""
+    """Creates of which nothing came, oldest first: of a thing under this attempt key, of a run under any."""
+
+    @property
+    def key(self) -> str:
+        """Under which a snapshot has it."""
+        return claim_key(self.stamp, self.address)
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,10 +321,15 @@ class Snapshot:
     records: Mapping[str, Record] = field(default_factory=dict)
     """By stamp. Records belong to an identity, not to an experiment: a revert or a copy finds them again."""
     claims: Mapping[str, Claim] = field(default_factory=dict)
-    """By stamp."""
+    """By `Claim.key`: of a run its stamp."""
     verdicts: Mapping[Key, Verdict] = field(default_factory=dict)
     """What gates have said; read only where git has a gate."""
     scores: Mapping[str, Scores] = field(default_factory=dict)
     """By stamp of the run; read only where a gate is about to judge by them."""
     barred: Mapping[Address, str] = field(default_factory=dict)
     """Why something that git wants adopted cannot be."""
+
+
+def claim_key(identity: str, address: Address) -> str:
+    """What tells one claim from another: a run by its identity, everything else by its experiment too."""
+    return identity if address.role in RUNS else f"{identity}-{address.experiment}"

@@ -49,11 +49,11 @@ def _decide(resource: Resource, world: World, decided: Mapping[Address, Change])
         return replace(change, reason=Reason.PRUNED, before=jobs[0] if jobs else change.before)
     if change.action is Action.CREATE and jobs:
         # Perhaps of another experiment: apply must know that this one has ended, or it would take it for a new one.
-        if jobs[0].attempt_key != resource.attempt_key:
-            return replace(change, reason=Reason.ATTEMPT_CHANGED, before=jobs[0])
-        rung = _climb(resource, jobs).rung
-        words = f"retry on {where}" if (where := on_rung(resource, rung)) else ""
-        change = replace(change, reason=Reason.RETRY, before=jobs[0], rung=rung, detail=words)
+        own = _own(resource, jobs)
+        rung = _climb(resource, own).rung
+        words = f"retry on {where}" if own and (where := on_rung(resource, rung)) else ""
+        reason = Reason.RETRY if own else Reason.ATTEMPT_CHANGED
+        change = replace(change, reason=reason, before=jobs[0], rung=rung, detail=words)
     if change.action is Action.CREATE and resource.address.role is Role.EVALUATION:
         return _measured_again(resource, change, world)
     return change
@@ -87,24 +87,32 @@ def _measured_again(resource: Resource, change: Change, world: World) -> Change:
 
 
 def _after_end(resource: Resource, jobs: tuple[LiveResource, ...], world: World) -> Change | None:
-    """The newest job of this identity has ended and left no record: wait, hold, or None to try again."""
-    newest = jobs[0]
+    """All jobs of this identity have ended and left no record: wait, hold, or None to try again.
+
+    What failed under another attempt, or that of an equal experiment, holds nobody else; what is about to leave a
+    record is waited for, whoever started it.
+    """
+    fresh = [job for job in jobs if job.phase is Phase.READY and world.now < job.since + world.patience.artifact]
+    if fresh:
+        return _change(resource, Action.WAIT, Reason.IN_PROGRESS, "its run record is about to appear", before=fresh[0])
+    own = _own(resource, jobs)
+    if not own:
+        return None
+    newest = own[0]
     if newest.phase is Phase.READY:
-        if newest.attempt_key and newest.attempt_key != resource.attempt_key:
-            return None
-        if world.now < newest.since + world.patience.artifact:
-            return _change(
-                resource, Action.WAIT, Reason.IN_PROGRESS, "its run record is about to appear", before=newest
-            )
         detail = "the job succeeded, but left no run record"
         return _change(resource, Action.HOLD, Reason.ARTIFACT_MISSING, detail, before=newest)
-    return after_failure(resource, newest, _climb(resource, jobs), world)
+    return after_failure(resource, newest, _climb(resource, own), world)
 
 
-def _climb(resource: Resource, jobs: tuple[LiveResource, ...]) -> Climb:
-    """Where the ladder stands after the failed tries under the newest attempt key."""
-    failed = [job for job in jobs if job.phase is Phase.FAILED and job.attempt_key == jobs[0].attempt_key]
-    return climb(len(resource.rungs), failed[::-1])
+def _own(resource: Resource, jobs: tuple[LiveResource, ...]) -> tuple[LiveResource, ...]:
+    """The jobs under the attempt key of the resource; one that tells none counts for all."""
+    return tuple(job for job in jobs if job.attempt_key in ("", resource.attempt_key))
+
+
+def _climb(resource: Resource, own: tuple[LiveResource, ...]) -> Climb:
+    """Where the ladder stands after the failed tries under the attempt key."""
+    return climb(len(resource.rungs), [job for job in own if job.phase is Phase.FAILED][::-1])
 
 
 def _counts(job: LiveResource, world: World) -> bool:

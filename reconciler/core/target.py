@@ -65,9 +65,9 @@ class Target:
         """The lock that a trainer holds while it works."""
         return f"{self.folder}/runs/{identity}.lock"
 
-    def claim_uri(self, identity: str) -> str:
-        """The claim that apply writes before a create call."""
-        return f"{self.folder}/claims/{identity}.json"
+    def claim_uri(self, name: str) -> str:
+        """The claim that apply writes before a create call; `name` is `Resource.claim_name`."""
+        return f"{self.folder}/claims/{name}.json"
 
     def served_uri(self, stamp: str) -> str:
         """What a deployment was given of the traffic, and when; `stamp` is its identity as labels carry it."""

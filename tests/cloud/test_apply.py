@@ -101,7 +101,7 @@ def test_a_plan_from_an_old_snapshot_does_not_start_a_second_job(site: Site) -> 
     run = training(site.target)
     stale = look(site, Wish((run,)))
     apply(site, [run])
-    claims.drop(site.storage, site.target, run.stamp)
+    claims.drop(site.storage, site.target, run)
 
     report = apply_plan(stale.plan, stale.snapshot, site, by="latecomer")
 

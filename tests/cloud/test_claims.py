@@ -6,8 +6,9 @@ from dataclasses import replace
 
 from reconciler.cloud import claims
 from reconciler.cloud.site import Site
-from reconciler.core.resources import Claim, Role
-from tests.cloud.wishes import address, training
+from reconciler.core.resources import Cause, Claim, Failure, Refusal, Role
+from tests.cloud.wishes import address, training, whole
+from tests.core.builders import live
 
 NOW = 1_763_600_000.0
 
@@ -159,12 +160,39 @@ def test_an_update_writes_down_what_is_declared_and_makes_the_claim_no_younger(s
     assert listed(site)[run.stamp].at == NOW
 
 
-def test_dropping_a_claim_by_its_stamp_leaves_others(site: Site) -> None:
+def test_equal_things_of_two_experiments_have_claims_of_their_own(site: Site) -> None:
+    one = whole(site.target)[1]
+    other = replace(one, address=address(Role.MODEL, "bee"))
+    claims.take(site.storage, site.target, one, "me", now=NOW)
+    assert claims.take(site.storage, site.target, other, "you", now=NOW + 1) is not None
+
+    claims.drop(site.storage, site.target, live(other))
+
+    assert {claim.address for claim in listed(site).values()} == {one.address}
+
+
+def test_equal_runs_share_one_claim_which_remembers_whose_attempts_were_refused(site: Site) -> None:
+    one = training(site.target)
+    other = replace(one, address=address(Role.TRAINING, "bee"), attempt_key="second")
+    failure = Failure(Cause.ERROR, "no")
+    taken = claims.take(site.storage, site.target, one, "me", now=NOW)
+    assert taken is not None
+    claims.refuse(site.storage, taken, Refusal(NOW, failure))
+
+    again = claims.take(site.storage, site.target, other, "me", now=NOW + 1)
+    assert again is not None
+    claims.refuse(site.storage, again, Refusal(NOW + 1, failure))
+
+    (known,) = listed(site).values()
+    assert [item.attempt_key for item in known.refusals] == [one.attempt_key, "second"]
+
+
+def test_dropping_a_claim_leaves_others(site: Site) -> None:
     run, other = training(site.target, r=1), training(site.target, r=2)
     claims.take(site.storage, site.target, run, "me", now=NOW)
     claims.take(site.storage, site.target, other, "me", now=NOW)
 
-    claims.drop(site.storage, site.target, run.stamp)
+    claims.drop(site.storage, site.target, live(run))
 
     assert set(listed(site)) == {other.stamp}
 

@@ -12,7 +12,7 @@ from reconciler.cloud import claims
 from reconciler.cloud.reconcile import Wish, look
 from reconciler.cloud.site import Site
 from reconciler.core.changes import Action, Change, Reason
-from reconciler.core.resources import Cause, Failure, Refusal, Resource, Role, Rung
+from reconciler.core.resources import Address, Cause, Failure, Refusal, Resource, Role, Rung
 from tests.cloud.story import already_trained, apply, jobs, messages, outcomes, settle
 from tests.cloud.wishes import training, whole
 from tests.emulator_fixture import post
@@ -142,7 +142,7 @@ def test_a_second_look_finds_a_run_in_whatever_region(site: Site) -> None:
     here = replace(there, rungs=(Rung("spot", "europe-west4", "gs://b/x"),))
     plan = look(wide, Wish((here,))).plan
     apply(wide, (there,))
-    claims.drop(wide.storage, wide.target, there.stamp)
+    claims.drop(wide.storage, wide.target, there)
 
     from reconciler.cloud.apply import apply_plan
     from reconciler.core.resources import Snapshot
@@ -153,7 +153,7 @@ def test_a_second_look_finds_a_run_in_whatever_region(site: Site) -> None:
     assert "somebody else started it" in report.results[0].message
 
 
-def test_a_claim_keeps_what_it_remembers_of_one_attempt_key_only(site: Site) -> None:
+def test_the_claim_of_a_run_tells_whose_attempt_each_refusal_was(site: Site) -> None:
     run = replace(training(site.target), attempt_key="first")
     refusals = [Refusal(100.0 + number, Failure(Cause.STOCKOUT, f"no {number}"), number) for number in range(3)]
     for refusal in refusals:
@@ -168,7 +168,13 @@ def test_a_claim_keeps_what_it_remembers_of_one_attempt_key_only(site: Site) -> 
     assert [(item.rung, item.failure.cause) for item in claim.refusals] == [(n, Cause.STOCKOUT) for n in range(3)]
     assert [item.failure.message for item in claim.refusals] == ["stock-out", "stock-out", "no 2"]
     assert again is not None
-    assert again.refusals == ()
+    assert [item.attempt_key for item in again.refusals] == ["first"] * 3
+    thing = replace(run, once=False, address=Address("bot", Role.MODEL))
+    for key in ("first", "second"):
+        held = claims.take(site.storage, site.target, replace(thing, attempt_key=key), "me", now=300.0)
+        assert held is not None
+        assert held.refusals == ()
+        claims.refuse(site.storage, held, refusals[0])
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", "[[1]]", '[[1,0,"no such cause",""]]', '["x"]', "7"])

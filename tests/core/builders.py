@@ -132,7 +132,7 @@ def claim(resource: Resource, age: float = 10.0, **overrides: Any) -> Claim:
 
 
 def snapshot(*things: LiveResource, records: tuple[Record, ...] = (), claims: tuple[Claim, ...] = ()) -> Snapshot:
-    return Snapshot(things, {item.stamp: item for item in records}, {item.stamp: item for item in claims})
+    return Snapshot(things, {item.stamp: item for item in records}, {item.key: item for item in claims})
 
 
 def converged(experiment: str = "bot", version: int = 1) -> Snapshot:

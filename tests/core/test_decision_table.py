@@ -74,12 +74,12 @@ RUNS: tuple[Row, ...] = (
     (lambda c: c.same in (Phase.PENDING, Phase.RUNNING), Action.WAIT, Reason.IN_PROGRESS),
     (lambda c: c.same in (Phase.DELETING, Phase.UNKNOWN) and c.old, Action.HOLD, Reason.STUCK),
     (lambda c: c.same in (Phase.DELETING, Phase.UNKNOWN), Action.WAIT, Reason.IN_PROGRESS),
+    (lambda c: c.same is Phase.READY and c.record == "no" and not c.old, Action.WAIT, Reason.IN_PROGRESS),
     (
-        lambda c: c.same is Phase.READY and c.record == "no" and c.same_attempt and c.old,
+        lambda c: c.same is Phase.READY and c.record == "no" and c.same_attempt,
         Action.HOLD,
         Reason.ARTIFACT_MISSING,
     ),
-    (lambda c: c.same is Phase.READY and c.record == "no" and c.same_attempt, Action.WAIT, Reason.IN_PROGRESS),
     (
         lambda c: c.same is Phase.FAILED and c.record == "no" and c.same_attempt and c.cause is Cause.ERROR,
         Action.HOLD,

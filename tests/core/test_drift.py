@@ -94,8 +94,8 @@ def test_what_was_made_and_is_gone_is_missing() -> None:
     left = tuple(item for item in seen.live if item.address.role is not Role.DEPLOYMENT)
     made, under_way = claim(deployment(), age=1e6), claim(deployment(), age=10.0)
 
-    (difference,) = found(fleet(), replace(seen, live=left, claims={made.stamp: made}))
-    (young,) = found(fleet(), replace(seen, live=left, claims={made.stamp: under_way}))
+    (difference,) = found(fleet(), replace(seen, live=left, claims={made.key: made}))
+    (young,) = found(fleet(), replace(seen, live=left, claims={made.key: under_way}))
 
     assert (difference.verdict, difference.address.role) == (Verdict.MISSING, Role.DEPLOYMENT)
     assert drifted((difference,))

@@ -58,10 +58,12 @@ def test_changes_of_one_address_are_carried_out_one_after_the_other() -> None:
     assert predecessors([remove(model(version=1)), remove(model(version=2))]) == (frozenset(), {0})
 
 
-def test_equal_identities_share_a_claim_and_take_turns() -> None:
-    changes = [write(deployment("ape")), write(deployment("bee"))]
+def test_equal_experiments_share_the_claim_of_their_run_and_nothing_else() -> None:
+    runs = [write(training("ape")), write(training("bee"))]
+    things = [write(model("ape")), write(model("bee")), write(deployment("ape")), write(deployment("bee"))]
 
-    assert predecessors(changes) == (frozenset(), {0})
+    assert predecessors(runs) == (frozenset(), {0})
+    assert predecessors(things) == (frozenset(), frozenset(), {0}, {1})
 
 
 WISHES = st.dictionaries(st.sampled_from(["ape", "bee", "cow"]), st.integers(1, 3))

@@ -159,12 +159,17 @@ def test_of_several_former_names_each_is_adopted() -> None:
 
 
 def test_claims_follow_so_that_a_deploy_in_flight_is_known() -> None:
-    one, other = claim(deployment("bot")), claim(deployment("other", 2))
+    one, other, run = claim(deployment("bot")), claim(deployment("other", 2)), claim(training("bot"))
+    newer = claim(deployment("helper"), age=1.0)
+    known = {item.key: item for item in (one, other, run)}
 
-    found = adopted_claims({one.stamp: one, other.stamp: other}, {"bot": "helper"})
+    found = adopted_claims(known, {"bot": "helper"})
 
-    assert found[one.stamp].address == Address("helper", Role.DEPLOYMENT)
-    assert found[other.stamp] is other
+    moved = deployment("helper").claim_key
+    assert set(found) == {moved, other.key, run.stamp}
+    assert found[moved].address == Address("helper", Role.DEPLOYMENT)
+    assert found[other.key] is other
+    assert adopted_claims({**known, newer.key: newer}, {"bot": "helper"})[moved] is newer
 
 
 def test_a_name_that_a_renamed_experiment_took_with_it_cannot_be_had_again() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from reconciler.core.changes import Action, Reason
 from reconciler.core.resources import Cause, Failure, Phase, Role
-from tests.core.builders import HOUR, NOW, claim, live, plan, snapshot, the, training
+from tests.core.builders import HOUR, NOW, claim, live, model, plan, record, snapshot, the, training
 
 
 def test_a_run_that_failed_for_another_experiment_is_what_a_new_attempt_comes_after() -> None:
@@ -42,3 +42,38 @@ def test_a_claim_has_done_its_work_when_its_job_was_seen_at_another_experiment()
     change = the(plan((wanted,), snapshot(ended, claims=(claim(wanted),))), Role.TRAINING, "bee")
 
     assert change.action is Action.CREATE
+
+
+def test_a_raised_attempt_of_one_of_two_equal_experiments_does_not_release_the_other() -> None:
+    """Each is held by what failed under its own attempt, whatever was tried since for the other."""
+    ape, bee = training("ape", attempt_key="second"), training("bee")
+    first = live(training("bee"), Phase.FAILED, name="one")
+    second = live(training("ape"), Phase.FAILED, name="two", attempt_key="second", created=NOW - HOUR / 2)
+
+    made = plan((ape, bee), snapshot(first, second))
+    raised = plan((training("ape", attempt_key="third"), bee), snapshot(first, second))
+
+    assert [the(made, Role.TRAINING, name).reason for name in ("ape", "bee")] == [Reason.FAILED] * 2
+    assert the(raised, Role.TRAINING, "ape").action is Action.CREATE
+    assert (the(raised, Role.TRAINING, "bee").action, the(raised, Role.TRAINING, "bee").reason) == (
+        Action.HOLD,
+        Reason.FAILED,
+    )
+
+
+def test_what_is_about_to_leave_its_record_is_waited_for_by_all_whatever_their_attempt() -> None:
+    done = live(training("bee"), Phase.READY, since=NOW - 1)
+
+    made = plan((training("ape", attempt_key="second"), training("bee")), snapshot(done))
+
+    assert [the(made, Role.TRAINING, name).action for name in ("ape", "bee")] == [Action.WAIT] * 2
+
+
+def test_equal_things_of_two_experiments_have_a_claim_each() -> None:
+    ape, bee = (model(name) for name in ("ape", "bee"))
+    trained = (record(training("ape")),)
+
+    made = plan((training("ape"), training("bee"), ape, bee), snapshot(records=trained, claims=(claim(ape),)))
+
+    assert the(made, Role.MODEL, "ape").reason is Reason.CLAIMED
+    assert the(made, Role.MODEL, "bee").action is Action.CREATE

@@ -7,7 +7,7 @@ from reconciler.core.graph import apply_order
 from reconciler.core.report import Outcome, Report, Result
 from reconciler.core.resources import Cause, Failure, Phase, Role, Source
 from reconciler.core.target import Target, region_of
-from tests.core.builders import converged, fleet, live, plan, snapshot, the, training
+from tests.core.builders import converged, fleet, live, model, plan, snapshot, the, training
 from tests.core.failures_page import PAGE, page
 
 
@@ -122,3 +122,10 @@ def test_a_target_knows_its_regions_and_where_each_writes() -> None:
     assert target.artifact_uri("i", 2, "europe-west4") == target.artifact_uri("i", 2)
     assert target.artifact_uri("i", 2, "asia-east1") == target.artifact_uri("i", 2)
     assert [region_of(name) for name in ("projects/1/locations/r/customJobs/2", "projects/1", "")] == ["r", "", ""]
+
+
+def test_a_claim_is_of_a_run_for_all_and_of_anything_else_for_one_experiment() -> None:
+    run, thing = training("bot"), model("bot")
+
+    assert (run.claim_key, run.claim_name) == (run.stamp, run.identity)
+    assert (thing.claim_key, thing.claim_name) == (f"{thing.stamp}-bot", f"{thing.identity}-bot")
