@@ -11,7 +11,7 @@ from schemas.adapter import Adapter
 from schemas.data import Data
 from schemas.effects import DeclaredField, Effect, Json, Manifest
 from schemas.evaluation import Evaluation
-from schemas.model import Model
+from schemas.model import TunedModel
 from schemas.primitives import ADOPTED, Block, Labels, Name, listed
 from schemas.quantization import QLORA, Quantization
 from schemas.run import Run
@@ -57,7 +57,7 @@ class Experiment(Manifest):
         (), description="The name that it had before; of several, the latest first. What is live under it is adopted."
     )
     adopt: Annotated[Adopt, Effect.NOTHING] = Adopt()
-    model: Model
+    model: TunedModel
     data: Data
     adapter: Adapter = Field(default_factory=Adapter)
     quantization: Quantization = Field(default_factory=Quantization)

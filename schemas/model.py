@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from schemas.effects import Effect
-from schemas.primitives import Block, BucketUri, SecretVersion
+from schemas.primitives import Block, BucketUri, Name, SecretVersion
 
 
 class Model(Block):
@@ -34,4 +34,14 @@ class Model(Block):
     )
     trust_remote_code: Annotated[bool, Effect.RETRAIN] = Field(
         False, description="Run code that comes with the base; the policy must allow it too."
+    )
+
+
+class TunedModel(Model):
+    """What an experiment tunes: the base, or what another experiment has made of it."""
+
+    from_: Annotated[Name | None, Effect.RETRAIN] = Field(
+        None,
+        alias="from",
+        description="An experiment of this repository: the training goes on from its adapter, on the same base.",
     )

@@ -134,6 +134,9 @@ class TrainingSpec(_Strict):
     recipe: int = 1
     method: Literal["lora", "qlora", "full"] = "lora"
     model: ModelSource
+    start_from: str | None = Field(
+        None, exclude_if=_absent, description="The run record of the training whose adapter this one goes on from."
+    )
     data: DataSource
     adapter: dict[str, Any] = Field(default_factory=dict)
     quantization: dict[str, Any] = Field(default_factory=dict)

@@ -119,6 +119,7 @@ def _train(run_: _Run, raw: Raw, check: Callable[[], None]) -> RunRecord:
     from images.train.resume import Checkpoints, Resumed, fingerprint, saver
     from images.train.served import Artifact
     from images.train.settings import look_at_hardware, lora_config, quantization_config, sft_config
+    from images.train.start import started
 
     words = locate_tokenizer(spec.model, base, storage, progress, env)
     tokenizer = load_tokenizer(words, spec.model, spec.training.get("eos_token"))
@@ -148,6 +149,8 @@ def _train(run_: _Run, raw: Raw, check: Callable[[], None]) -> RunRecord:
         adapter = lora_config(spec)
         quantization = quantization_config(spec, hardware)
         model = load_model(base, spec.model, hardware, quantization, full=spec.method == "full")
+        if spec.start_from is not None:
+            model, adapter = started(model, adapter, spec.start_from, storage, progress, env), None
 
         def keep(model: Any, epoch: int, step: int) -> None:
             out = Path(scratch) / f"checkpoint-{epoch}"

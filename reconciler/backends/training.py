@@ -12,7 +12,7 @@ from reconciler.backends.rungs import rungs
 from reconciler.backends.subject import Subject, attempt_key, environment, given, machine_spec
 from reconciler.core.identity import identity_of
 from reconciler.core.later import Later
-from reconciler.core.resources import SHORT, Json, Resource, Role, Value
+from reconciler.core.resources import SHORT, Address, Json, Resource, Role, Value
 from schemas.effects import Effect
 from schemas.machine import Machine, TrainingMachine
 from schemas.primitives import seconds
@@ -38,7 +38,7 @@ READ = (
 
 def desired(subject: Subject) -> Resource:
     """The training of an experiment: a run, done once its run record exists."""
-    run = subject.experiment.run
+    run, before = subject.experiment.run, subject.experiment.model.from_
     identity = training_identity(subject)
     evaluates = evaluation_identity(subject, identity) if evaluates_itself(subject) else ""
     own_labels = {labels.EVALUATES: evaluates[:SHORT]} if evaluates else {}
@@ -55,6 +55,7 @@ def desired(subject: Subject) -> Resource:
         attempt_key=attempt_key(_settings(subject)),
         fields=Later(lambda: subject.fields(Effect.RETRAIN, Effect.RUN, Effect.EVALUATE)),
         body=Later(body),
+        depends_on=() if before is None else (Address(before, Role.TRAINING),),
         uploads=subject.uploads(*READ),
         once=True,
         evaluates=evaluates[:SHORT],
@@ -119,6 +120,7 @@ def training_spec(subject: Subject, identity: str, evaluates: str = "") -> Train
         recipe=RECIPE,
         method=experiment.adapter.method,
         model=subject.model_source(),
+        start_from=subject.uri("model.from") if experiment.model.from_ is not None else None,
         data=DataSource(
             train=subject.uri("data.train"),
             mix=tuple(

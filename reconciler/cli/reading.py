@@ -10,8 +10,9 @@ from pathlib import Path
 from reconciler.cli.root import PROJECT_FILE
 from reconciler.cli.target import target_of
 from reconciler.core.errors import Diagnostic, LoraformError, Severity
-from reconciler.core.resources import Resource
+from reconciler.core.resources import Resource, Role
 from reconciler.core.target import Target
+from reconciler.repo.checks import FROM
 from reconciler.repo.desired import desired
 from reconciler.repo.files import Files
 from reconciler.repo.manifest_files import manifest_files
@@ -70,7 +71,16 @@ def read_repository(
     read = loaded(head, paths, ignored, known)
     raise_project_errors(read)
     others = [(item.value, item.locate) for item in read.experiments if item.source.path not in kept]
-    resources, problems = desired(others, head.project, destination, files)
+    trained = {
+        resource.address.experiment: resource.identity
+        for one in kept.values()
+        for resource in one.sheet.resources
+        if resource.address.role is Role.TRAINING
+    }
+    resources, problems = desired(others, head.project, destination, files, trained)
+    # Why there is nothing to go on from is better said by the rules between manifests.
+    said = {(item.source, item.rule) for item in read.diagnostics}
+    problems = tuple(item for item in problems if item.rule != FROM or (item.source, item.rule) not in said)
     files.save()
     everything = [*resources, *(resource for one in kept.values() for resource in one.sheet.resources)]
     everything.sort(key=lambda resource: resource.address.experiment)

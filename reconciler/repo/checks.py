@@ -21,6 +21,18 @@ from schemas.model import Model
 from schemas.project import LOCAL, Project, Target
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+FROM = "from"
+"""The rule that an experiment which goes on from another one must keep."""
+_SHAPE = (
+    "r",
+    "target_modules",
+    "rank_pattern",
+    "modules_to_save",
+    "use_dora",
+    "layers_to_transform",
+    "exclude_modules",
+)
+"""What decides which tensors an adapter has, and of which size."""
 _DIGEST = re.compile(r".+@sha256:[0-9a-f]{64}")
 
 
@@ -264,6 +276,40 @@ def of_member(experiment: Experiment, endpoints: Sequence[Endpoint]) -> Iterator
             f"rank {rank} is above the {host.capacity.max_lora_rank} that `{wanted}` has room for",
             "Raise its `max_lora_rank`, or lower `adapter.r`.",
         )
+
+
+def of_successor(experiment: Experiment, before: Sequence[Experiment]) -> Iterator[Finding]:
+    """An experiment that goes on from another's adapter; `before` are its predecessors, the nearest first."""
+    name, path = experiment.model.from_, ("model", "from")
+    if name is None:
+        return
+    if not before:
+        yield Finding(path, FROM, f"there is no experiment `{name}` to go on from", "Name one of this repository.")
+        return
+    if any(one.name == experiment.name for one in before):
+        way = " -> ".join([experiment.name, *(one.name for one in before)])
+        yield Finding(path, FROM, f"no training can be the first of these: {way}", "Delete one `from`.")
+        return
+    first = before[0]
+    for method, which in ((experiment.method, "this one"), (first.method, f"`{name}`")):
+        if method == "full":
+            yield Finding(
+                path,
+                FROM,
+                f"{which} is fine-tuned in full, and only an adapter can be gone on from",
+                "Write `method: lora` or `qlora`, or name the full model's folder as `model.base`.",
+            )
+            return
+    for key in ("base", "revision", "tokenizer", "chat_template"):
+        mine, its = getattr(experiment.model, key), getattr(first.model, key)
+        if mine != its:
+            yield Finding(path, FROM, f"`{name}` tunes `model.{key}: {its}`, and this experiment {mine}", "Use its.")
+    for key in _SHAPE:
+        shape, other = experiment.adapter.effective(key), first.adapter.effective(key)
+        if shape != other:
+            yield Finding(
+                path, FROM, f"the adapter of `{name}` has `{key}: {other}`, and this one {shape}", f"Use its `{key}`."
+            )
 
 
 def _bad(path: FieldPath, bad: BadLocation) -> Finding:

@@ -6,17 +6,19 @@ error, or the plan would take its live objects for removed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import TypeAlias
 
 from reconciler.backends import deployment, endpoint, evaluation, model, training
-from reconciler.backends.subject import Subject
+from reconciler.backends.subject import Input, Subject
 from reconciler.core.errors import Diagnostic, Severity
 from reconciler.core.resources import Resource, Source
 from reconciler.core.target import Target
+from reconciler.repo.checks import FROM
 from reconciler.repo.files import Files
-from reconciler.repo.inputs import inputs_of
+from reconciler.repo.inputs import Problem, inputs_of
 from schemas.effects import declared_fields
 from schemas.experiment import Experiment
 from schemas.project import Project
@@ -26,19 +28,32 @@ Locate: TypeAlias = Callable[[str], Source]
 
 
 def desired(
-    experiments: Iterable[tuple[Experiment, Locate]], project: Project, target: Target, files: Files
+    experiments: Iterable[tuple[Experiment, Locate]],
+    project: Project,
+    target: Target,
+    files: Files,
+    trained: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[tuple[Resource, ...], tuple[Diagnostic, ...]]:
     """The resources that git wants on `target`, by experiment and role, and what is in the way, by place.
 
-    `project` says nothing yet that a resource depends on and that `target` does not hold.
+    `project` says nothing yet that a resource depends on and that `target` does not hold. `trained` are the training
+    identities of experiments that are not among `experiments`, by name.
     """
-    resources: list[Resource] = []
+    resources: dict[str, tuple[Resource, ...]] = {}
     diagnostics: list[Diagnostic] = []
-    for experiment, locate in sorted(experiments, key=lambda item: item[0].name):
-        found, problems = _of_experiment(experiment, locate, target, files)
-        resources += found
-        diagnostics += problems
-    return tuple(resources), tuple(sorted(diagnostics, key=lambda item: (item.source, item.rule, item.message)))
+    known, left = dict(trained), {item[0].name: item for item in sorted(experiments, key=lambda item: item[0].name)}
+    while left:
+        # Those first whose predecessor is known; where there are none left, the others have none that can be used.
+        ready = [name for name, (one, _) in left.items() if one.model.from_ is None or one.model.from_ in known]
+        for name in ready or list(left):
+            experiment, locate = left.pop(name)
+            found, problems = _of_experiment(experiment, locate, target, files, known)
+            resources[name] = found
+            diagnostics += problems
+            if found:
+                known[name] = found[0].identity
+    every = (resource for name in sorted(resources) for resource in resources[name])
+    return tuple(every), tuple(sorted(diagnostics, key=lambda item: (item.source, item.rule, item.message)))
 
 
 def resources_of(subject: Subject) -> tuple[Resource, ...]:
@@ -57,9 +72,17 @@ def resources_of(subject: Subject) -> tuple[Resource, ...]:
 
 
 def _of_experiment(
-    experiment: Experiment, locate: Locate, target: Target, files: Files
+    experiment: Experiment, locate: Locate, target: Target, files: Files, trained: Mapping[str, str]
 ) -> tuple[tuple[Resource, ...], list[Diagnostic]]:
     inputs, problems = inputs_of(experiment, target, files)
+    before = experiment.model.from_
+    if before is not None and before in trained:
+        identity = trained[before]
+        inputs["model.from"] = Input(target.record_uri(identity), identity, f"{before}@{identity[:6]}")
+    elif before is not None:
+        problems.append(
+            Problem("model.from", FROM, f"there is no training of `{before}` to go on from", "See what is said of it.")
+        )
     diagnostics = [
         Diagnostic(locate(problem.path), problem.rule, problem.message, problem.remedy) for problem in problems
     ]

@@ -224,12 +224,26 @@ class Loader:
         endpoints = [item.value for item in self.endpoints]
         experiments = [item.value for item in self.experiments] if endpoints else []
         joining = [item for item in self.experiments if not item.alone]
+        by_name = {item.name: item for item in self.experiments}
         for item, finding in itertools.chain(
             _names(self.experiments, self.endpoints),
             ((it, finding) for it in joining for finding in checks.of_member(it.value, endpoints)),
+            ((it, finding) for it in joining for finding in checks.of_successor(it.value, _chain(it.value, by_name))),
             ((it, finding) for it in self.endpoints for finding in checks.of_endpoint(it.value, experiments)),
         ):
             self.problems += page_of(item, self.page).diagnostics([finding])
+
+
+def _chain(experiment: Experiment, by_name: Mapping[str, Placed[Experiment]]) -> list[Experiment]:
+    """What it goes on from, and what that goes on from, as far as there is something, or until a name comes twice."""
+    found: list[Experiment] = []
+    names = {experiment.name}
+    while (before := (found or [experiment])[-1].model.from_) in by_name and before is not None:
+        found.append(by_name[before].value)
+        if before in names:
+            break
+        names.add(before)
+    return found
 
 
 def _names(experiments: list[Placed[Experiment]], endpoints: list[Placed[Endpoint]]) -> Iterator[tuple[Named, Finding]]:

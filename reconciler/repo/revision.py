@@ -125,7 +125,9 @@ def paths_of(experiment: Experiment) -> Iterator[str]:
     """The repository paths that an experiment may mean; a hub id is among them, and names no file."""
     model, rows = experiment.model, experiment.data
     mixed = (item.rows for item in rows.mix)
-    for text in (model.base, model.tokenizer, model.chat_template, rows.template, rows.train, *mixed, rows.eval):
+    scored = (place.rpartition(":")[0] for place in experiment.evaluation.own.values() if ".py:" in place)
+    named = (model.base, model.tokenizer, model.chat_template, rows.template, rows.train, *mixed, rows.eval)
+    for text in (*named, experiment.evaluation.sql.script, *scored):
         if text is None or "://" in text or locations.is_inline_template(text):
             continue
         with contextlib.suppress(locations.BadLocation):

@@ -145,9 +145,9 @@ def content_of(raw: bytes) -> bytes:
 
 
 def stands_alone(experiment: Experiment) -> bool:
-    """It joins no shared endpoint and has never had another name."""
+    """It joins no shared endpoint, goes on from no other experiment, and has never had another name."""
     joins = experiment.serving is not None and experiment.serving.endpoint is not None
-    return not joins and not experiment.moved_from
+    return not joins and not experiment.moved_from and experiment.model.from_ is None
 
 
 def _slim(resource: Resource, path: str, index: int) -> Resource:

@@ -110,6 +110,8 @@ def subject(
     }
     if rows.eval is not None:
         inputs["data.eval"] = Input(rows.eval, rows.eval, rows.eval)
+    if model.from_ is not None:
+        inputs["model.from"] = Input(target.record_uri("0" * 64), "0" * 64, model.from_)
     if model.tokenizer is not None:
         inputs["model.tokenizer"] = Input(model.tokenizer, model.tokenizer, model.tokenizer)
     if model.chat_template is not None:

@@ -44,6 +44,7 @@ NO_RESOURCES = {
     "name": "the address; test_the_name_is_in_no_identity_so_a_copy_is_not_trained_again",
     "serving.endpoint": "joins a shared endpoint: refused for now",
     "run.backend": "the other backends are refused for now",
+    "model.from": "another experiment must be there; tests/repo/test_successors.py",
     "data.train": "a path of the repository is known by what it holds; test_other_rows_at_the_same_path_...",
 }
 VALUES: dict[str, Any] = {

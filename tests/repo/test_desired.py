@@ -238,7 +238,7 @@ def test_a_missing_tiny_base_says_how_to_make_it(tmp_path: Path) -> None:
         ({"model": {"tokenizer": "./nowhere"}}, "missing-file", "nowhere does not exist"),
         ({"model": {"chat_template": "binary.jinja"}}, "missing-file", "cannot be read as a text"),
         ({"evaluation": {"own": {"mine": "none.py:score"}}}, "missing-file", "none.py does not exist"),
-        ({"evaluation": {"sql": {"script": "gs://b/shop.sql"}}}, "location", "is no file of the repository"),
+        ({"evaluation": {"sql": {"script": "gs://bucket/shop.sql"}}}, "location", "is no file of the repository"),
         ({"evaluation": {"sql": {"script": "data"}}}, "missing-file", "data is a folder, not a file"),
     ],
 )

@@ -256,3 +256,15 @@ def wait_for_step(running: subprocess.Popen[str]) -> None:
         if '"event": "step"' in line:
             return
     raise AssertionError("it ended before its first step")
+
+
+def test_a_run_goes_on_from_the_adapter_of_an_earlier_one(bench: Bench) -> None:
+    first = bench.train("first", training={**SHORT, "num_train_epochs": 12})
+    second = bench.train("second", start_from=f"{bench.bucket}/runs/first.json")
+    alone = bench.train("alone")
+    missing = bench.start("missing", start_from=f"{bench.bucket}/runs/none.json")
+    out, _ = missing.communicate(timeout=300)
+
+    assert second.metrics["train_loss"] < alone.metrics["train_loss"]
+    assert second.metrics["eval_loss"] < first.metrics["eval_loss"]
+    assert (missing.returncode, "Train that experiment first" in out.splitlines()[-1]) == (11, True)
