@@ -6,7 +6,7 @@ import json
 import platform
 import sys
 
-from bench import apply, cli, core, emulator, manifests, plan, scale
+from bench import apply, cli, core, emulator, manifests, plan, scale, training
 
 ROOMS = {
     "apply": apply,
@@ -16,6 +16,7 @@ ROOMS = {
     "emulator": emulator,
     "plan": plan,
     "scale": scale,
+    "training": training,
 }
 
 
