@@ -42,6 +42,9 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "history": "Show the commits of an experiment, and what became of each.",
         "blame": "Show which commit answers requests right now.",
     },
+    "On a pull request": {
+        "comment": "Write a plan or a report into the one comment, and the plan's id into a status.",
+    },
     "In order": {
         "drift": "Show what was changed outside git.",
         "orphans": "List what is live and of no use.",
