@@ -72,6 +72,11 @@ class Experiment(Manifest):
         return self.adapter.method
 
     @property
+    def merges(self) -> bool:
+        """Whether an adapter is merged into its base to serve."""
+        return self.serving is not None and self.serving.form == "merged" and self.method != "full"
+
+    @property
     def effective_batch(self) -> int:
         """Rows of one optimiser step over all processes: world size x per-device batch x accumulation."""
         return self.run.machine.world_size * self.training.batch

@@ -31,7 +31,6 @@ def _not_yet(it: Experiment) -> Iterator[Finding]:
     if it.serving is not None:
         later += [
             (("serving", "endpoint"), it.serving.endpoint is not None, "joining a shared endpoint"),
-            (("serving", "form"), it.serving.form == "merged", "`form: merged`"),
         ]
     for path, given, what in later:
         if given:
@@ -41,7 +40,6 @@ def _not_yet(it: Experiment) -> Iterator[Finding]:
 _INSTEAD: dict[Path, str] = {
     ("run", "backend"): "Write `backend: custom_job`.",
     ("serving", "endpoint"): "Give the experiment an endpoint of its own: `serving: {machine: ...}`.",
-    ("serving", "form"): "Write `form: adapter`.",
 }
 
 

@@ -67,6 +67,7 @@ class RunRecord(_Lenient):
     strategy: str = Field("", description="On which kind of capacity it ran, where the manifest names several.")
     region: str = Field("", description="Where it ran, where the manifest names several regions.")
     sample: dict[str, str] = Field(default_factory=dict, description="One decoded row and its loss mask.")
+    merged_from: str = Field("", description="The adapter's folder, where an adapter was merged and nothing trained.")
     pruned: bool = False
 
 
@@ -82,5 +83,6 @@ def metadata_of(record: RunRecord) -> dict[str, str]:
         "eval_digest": record.eval_digest,
         "eval_rows": str(record.counts.eval_rows),
         "pruned": "true" if record.pruned else "false",
+        **({"merged_from": record.merged_from} if record.merged_from else {}),
         **({"evaluation": record.evaluation} if record.evaluation else {}),
     }

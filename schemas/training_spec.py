@@ -145,5 +145,8 @@ class TrainingSpec(_Strict):
     generation: dict[str, Any] = Field(default_factory=dict, description="SamplingParams for evaluation generations.")
     scoring: Scoring = Field(Scoring(), exclude_if=lambda value: value == Scoring())
     evaluation: EvaluationOrder | None = Field(None, exclude_if=_absent)
+    merge: str | None = Field(
+        None, exclude_if=_absent, description="An adapter's folder: it is merged into the base, and nothing is trained."
+    )
     output: Output
     provenance: Provenance = Provenance()

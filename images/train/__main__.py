@@ -41,12 +41,17 @@ def main(argv: list[str] | None = None) -> int:
 
             evaluate_again(spec, spec.evaluation.record, progress, storage, os.environ)
             return 0
+        folder = spec.output.artifact or os.environ.get("AIP_MODEL_DIR") or asked.out
+        if spec.merge is not None:
+            from images.train.merge import merge
+
+            merge(spec, folder, progress, storage, os.environ)
+            return 0
         ended = enter(os.environ, argv if argv is not None else sys.argv[1:])
         if ended is not None:
             return ended
         from images.train.run import run
 
-        folder = spec.output.artifact or os.environ.get("AIP_MODEL_DIR") or asked.out
         run(spec, folder, progress, storage, os.environ, notice)
     except Signalled as signalled:
         return _failed(progress, Interrupted(f"Interrupted by {signalled}", "Run again; nothing was recorded."))

@@ -82,6 +82,11 @@ def digest_of(folder: Path) -> str:
     return digest.hexdigest()
 
 
+def canonical_config(folder: Path) -> None:
+    """Rewrite a whole model's config as everything here is written."""
+    _canonical(folder / MODEL, {})
+
+
 def _tensors(folder: Path) -> list[tuple[str, str, bytes]]:
     """(name, dtype and shape, sha256 of the bytes) of every tensor, read one file at a time."""
     found = []

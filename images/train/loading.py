@@ -6,8 +6,10 @@ tomorrow, and the server would render another text than was learnt.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -77,8 +79,15 @@ def load_model(folder: Path, source: ModelSource, hardware: Hardware, quantizati
         wanted |= {"quantization_config": quantization, "device_map": {"": local if not hardware.cpu else "cpu"}}
     if source.attn_implementation is not None:
         wanted["attn_implementation"] = source.attn_implementation
-    try:
+    with refused_to_load(source):
         return AutoModelForCausalLM.from_pretrained(folder, trust_remote_code=source.trust_remote_code, **wanted)
+
+
+@contextlib.contextmanager
+def refused_to_load(source: ModelSource) -> Iterator[None]:
+    """What transformers says of a base that it cannot load, as a failure with a remedy."""
+    try:
+        yield
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise ModelNotFound(
             f"{source.base} cannot be loaded as a causal language model ({_line(error)})",

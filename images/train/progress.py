@@ -3,7 +3,7 @@
 Every line is `LORAFORM ` followed by one JSON object with sorted keys and without line breaks. `event` tells the kind,
 `time` is seconds since the epoch. Other lines come from libraries and may be ignored. The events, as they first come:
 
-    phase      phase: data | model | training | evaluation | artifact; begins now
+    phase      phase: data | model | training | evaluation | merge | artifact; begins now
     note       text                                  (a decision or a warning for the reader; anywhere)
     bad_row    file, line, reason                    (at most 20 of them; the run fails before any step, unless the spec
                                                       says to leave such rows out)

@@ -1,7 +1,7 @@
 """Vertex AI custom jobs, which train and evaluate: immutable once created, named by the server, found by their labels.
 
-What a job is to do is said in `training.py` and `evaluation.py`. One that succeeded is not yet a trained model: the
-run record says that, and the planner reads it.
+What a job is to do is said in `training.py`, `merge.py` and `evaluation.py`. One that succeeded is not yet a trained
+model: the run record says that, and the planner reads it.
 """
 
 from __future__ import annotations

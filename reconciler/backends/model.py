@@ -34,8 +34,12 @@ SHARED_MEMORY_MB = 16 * 1024
 DEPLOYMENT_TIMEOUT = "1800s"
 
 
-def desired(subject: Subject, serving: Serving, training: Resource) -> Resource:
-    """The model version that serves an experiment: one training's artifact in one container, told how to serve."""
+def desired(subject: Subject, serving: Serving, training: Resource, merge: Resource | None = None) -> Resource:
+    """The model version that serves an experiment: one training's artifact in one container, told how to serve.
+
+    With `merge` the artifact is the merged model that this run makes of the training's adapter.
+    """
+    source = merge or training
     image = subject.target.images["serve"]
     identity = identity_of("model", {**subject.hashed(Effect.VERSION), "image": image}, [training.identity])
     own_labels = {**subject.experiment.labels, **serving.labels}
@@ -51,8 +55,8 @@ def desired(subject: Subject, serving: Serving, training: Resource) -> Resource:
                 "images.serve": Declared(image, str(Effect.VERSION)),
             }
         ),
-        body=Later(lambda: _body(subject, serving, training, own_labels)),
-        depends_on=(training.address,),
+        body=Later(lambda: _body(subject, serving, training, source, own_labels)),
+        depends_on=(source.address,),
         uploads=subject.uploads("model.base", "model.tokenizer"),
         named=model_id(subject.target.fleet, subject.experiment.name),
         adopts=subject.experiment.adopt.model or "",
@@ -191,7 +195,9 @@ def delete(change: Change, scene: Scene) -> tuple[Call, ...]:
     return (Call("ModelService", "DeleteModelVersion", {"name": existing(change).name}, frozenset({"NOT_FOUND"})),)
 
 
-def _body(subject: Subject, serving: Serving, training: Resource, own_labels: Mapping[str, str]) -> Mapping[str, Value]:
+def _body(
+    subject: Subject, serving: Serving, training: Resource, source: Resource, own_labels: Mapping[str, str]
+) -> Mapping[str, Value]:
     spec = serving_spec(subject, serving).model_dump(mode="json")
     container: dict[str, Value] = {
         "image_uri": subject.target.images["serve"],
@@ -205,7 +211,7 @@ def _body(subject: Subject, serving: Serving, training: Resource, own_labels: Ma
     }
     body: dict[str, Value] = {
         "display_name": subject.experiment.name,
-        "artifact_uri": Ref(training.address, "artifact_uri"),
+        "artifact_uri": Ref(source.address, "artifact_uri"),
         "container_spec": container,
         "labels": {**own_labels, labels.TRAINED_BY: training.stamp},
     }

@@ -12,7 +12,7 @@ from reconciler.cloud.pruning import Store, holders, read_store, told
 from reconciler.cloud.snapshot import take_snapshot
 from reconciler.core.errors import LoraformError, Refused
 from reconciler.core.lineage import Kind
-from reconciler.core.resources import Role
+from reconciler.core.resources import RUNS
 from reconciler.core.retention import COMMITS, Keep, Pruning, Stored, pruning
 from reconciler.repo.commits import deleted_names, is_shallow, subject_of
 
@@ -49,7 +49,7 @@ def retained(workplace: Workplace, target: str | None, names: Collection[str], g
     snapshot = take_snapshot(site.vertex, site.storage, site.target, desired, site.workers)
     store = read_store(site, snapshot)
     held: dict[Keep, Collection[str]] = dict(holders(snapshot, store))
-    held[Keep.NAMED] = {item.stamp for item in desired if item.address.role is Role.TRAINING}
+    held[Keep.NAMED] = {item.stamp for item in desired if item.address.role in RUNS}
     held[Keep.PROTECTED] = {*held[Keep.PROTECTED], *(item.address.experiment for item in desired if item.protect)}
     first = pruning(store.stored, held)
     if first.prunable:
@@ -84,7 +84,7 @@ def _read_commits(
             steps = read_lineage(workplace.root, name, target, COMMITS)
         except LoraformError:
             continue  # in no commit of this branch, so none names it; what the tree wants is known anyway
-        git.stamps |= {step.stamp(Role.TRAINING) for step in steps} - {""}
+        git.stamps |= {step.stamp(role) for step in steps for role in RUNS} - {""}
         if any(step.kind is Kind.UNREADABLE for step in steps):
             git.unreadable |= {name, *(step.point.experiment for step in steps)}
     git.read = True

@@ -158,7 +158,14 @@ def _stored(identity: str, record: Listed, sizes: Iterable[int], snapshot: Snaps
         objects=len(sizes),
         pruned=record.metadata.get("pruned") == "true",
         seconds=max(spent, default=0.0),
+        made_from=_source(record.metadata.get("merged_from", "")),
     )
+
+
+def _source(uri: str) -> str:
+    """The stamp of the run that left the artifact at `uri`; "" for none."""
+    _, found, path = uri.partition("/artifacts/")
+    return path.partition("/")[0][:SHORT] if found else ""
 
 
 def _claimed(site: Site, snapshot: Snapshot, done: Mapping[str, float]) -> set[str]:
@@ -169,7 +176,7 @@ def _claimed(site: Site, snapshot: Snapshot, done: Mapping[str, float]) -> set[s
     return {
         stamp
         for stamp, claim in snapshot.claims.items()
-        if claim.address.role is Role.TRAINING and young < claim.at and done.get(stamp, 0.0) < claim.at
+        if claim.address.role in RUNS and young < claim.at and done.get(stamp, 0.0) < claim.at
     }
 
 

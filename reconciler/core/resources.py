@@ -27,6 +27,7 @@ class Role(StrEnum):
 
     TRAINING = "training"
     EVALUATION = "evaluation"
+    MERGE = "merge"
     MODEL = "model"
     ENDPOINT = "endpoint"
     DEPLOYMENT = "deployment"
@@ -35,7 +36,7 @@ class Role(StrEnum):
     """An enum hashes its name, in Python: half the time of indexing a large fleet by address."""
 
 
-RUNS = (Role.TRAINING, Role.EVALUATION)
+RUNS = (Role.TRAINING, Role.EVALUATION, Role.MERGE)
 """What is carried out by a job and is done once: its record counts, and not the job."""
 
 

@@ -48,6 +48,8 @@ class Stored:
     pruned: bool = False
     seconds: float = 0.0
     """How long the run took, where known."""
+    made_from: str = ""
+    """The stamp of the run whose adapter was merged: what is merged is kept as long as the adapter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ def pruning(stored: Iterable[Stored], keepers: Mapping[Keep, Collection[str]]) -
     ordered = sorted(stored, key=lambda item: (item.experiment, -item.written, item.identity))
     newest: dict[str, list[str]] = defaultdict(list)
     for item in ordered:
-        if not item.pruned:
+        if not item.pruned and not item.made_from:
             newest[item.experiment].append(item.stamp)
     prunable: list[Stored] = []
     unfinished: list[Stored] = []
@@ -104,6 +106,5 @@ def pruning(stored: Iterable[Stored], keepers: Mapping[Keep, Collection[str]]) -
 
 def _why(item: Stored, keepers: Mapping[Keep, Collection[str]], newest: Collection[str]) -> Keep | None:
     known = {**keepers, Keep.NEWEST: newest}
-    return next(
-        (keep for keep in Keep if item.stamp in known.get(keep, ()) or item.experiment in known.get(keep, ())), None
-    )
+    names = {item.stamp, item.experiment, item.made_from} - {""}
+    return next((keep for keep in Keep if not names.isdisjoint(known.get(keep, ()))), None)

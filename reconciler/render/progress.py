@@ -15,6 +15,7 @@ PHASES: Mapping[str, str] = {
     "model": "loading the base model",
     "training": "training",
     "evaluation": "evaluating",
+    "merge": "merging the adapter into its base",
     "artifact": "writing the artifact",
 }
 

@@ -108,6 +108,7 @@ def condition(waits_on: Iterable[Address], gated: bool) -> str:
     phrases = {
         Role.TRAINING: "training has succeeded",
         Role.EVALUATION: "it is evaluated",
+        Role.MERGE: "the adapter is merged into its base",
         Role.MODEL: "the model is registered",
         Role.ENDPOINT: "the endpoint is there",
         Role.DEPLOYMENT: "its deployment is done",

@@ -11,7 +11,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TypeAlias
 
-from reconciler.backends import deployment, endpoint, evaluation, model, training
+from reconciler.backends import deployment, endpoint, evaluation, merge, model, training
 from reconciler.backends.subject import Input, Subject
 from reconciler.core.errors import Diagnostic, Severity
 from reconciler.core.resources import Resource, Source
@@ -58,7 +58,7 @@ def desired(
 
 def resources_of(subject: Subject) -> tuple[Resource, ...]:
     """The resources of one experiment: a training, and its evaluation where there are rows for that; where it serves,
-    also its model, endpoint and deployment.
+    also its model, endpoint and deployment, and a merge before the model where it serves merged.
     """
     trained = training.desired(subject)
     evaluated = evaluation.desired(subject, trained)
@@ -66,9 +66,11 @@ def resources_of(subject: Subject) -> tuple[Resource, ...]:
     serving = subject.experiment.serving
     if serving is None:
         return runs
-    version = model.desired(subject, serving, trained)
+    merged = merge.desired(subject, trained)
+    version = model.desired(subject, serving, trained, merged)
     address = endpoint.desired(subject, serving)
-    return *runs, version, address, deployment.desired(subject, serving, version, address, runs[-1])
+    made = runs if merged is None else (*runs, merged)
+    return *made, version, address, deployment.desired(subject, serving, version, address, runs[-1])
 
 
 def _of_experiment(

@@ -51,8 +51,11 @@ def standing(wanted: dict[Role, Resource], version: int = 1, serves: bool = True
         found += [*KINDS["model"].live(model, "acme"), *KINDS["endpoint"].live(endpoint, "acme")]
     training, measured = wanted[Role.TRAINING], wanted.get(Role.EVALUATION)
     outputs = {"artifact_uri": "gs://b/a", "evaluation": measured.identity if measured else ""}
-    record = Record(training.stamp, outputs, {"eval_loss": 1.0})
-    return Snapshot(linked(tuple(found)), with_evaluations({training.stamp: record}, ()))
+    records = {training.stamp: Record(training.stamp, outputs, {"eval_loss": 1.0})}
+    if merge := wanted.get(Role.MERGE):
+        found += KINDS["custom_job"].live({**made[Role.MERGE], "name": f"{PLACE}/things/2", "state": 4}, "acme")
+        records[merge.stamp] = Record(merge.stamp, {"artifact_uri": "gs://b/m"})
+    return Snapshot(linked(tuple(found)), with_evaluations(records, ()))
 
 
 def together(*snapshots: Snapshot) -> Snapshot:

@@ -145,6 +145,7 @@ def scene(target: Target = LOCAL, **outputs: dict[str, Any]) -> Scene:
     place = f"{target.parent}"
     ready: dict[str, dict[str, Any]] = {
         "training": {"artifact_uri": "gs://b/loraform/acme/artifacts/x/attempt-1/model"},
+        "merge": {"artifact_uri": "gs://b/loraform/acme/artifacts/y/attempt-1/model"},
         "model": {"version_name": f"{place}/models/lf-acme-support-bot@1"},
         "endpoint": {"name": f"{place}/endpoints/lf-acme-support-bot"},
         **outputs,

@@ -93,7 +93,7 @@ def test_the_walk_meets_every_method_that_the_backends_know() -> None:
 
 @pytest.mark.parametrize("role", list(Role))
 def test_everything_with_labels_carries_who_and_what_it_is(role: Role) -> None:
-    resource = resources(base=RICH)[role]
+    resource = resources({"serving": {"form": "merged"}}, base=RICH)[role]
 
     (call,) = KINDS[resource.kind].create(change(Action.CREATE, resource), scene())
 

@@ -46,6 +46,15 @@ def test_all_runs_of_an_experiment_stay_where_it_is_protected_or_not_clear(why: 
     assert {item.why for item in found.kept} == {why}
 
 
+def test_what_was_merged_stays_as_long_as_its_adapter_and_is_no_run_of_its_own() -> None:
+    merged = [stored(number + 10, made_from=stored(number).stamp) for number in (1, 5)]
+
+    found = pruning((*FIVE, *merged), {})
+
+    assert {item.stored.stamp for item in found.kept} == {stored(n).stamp for n in (3, 4, 5, 15)}
+    assert {item.stamp for item in found.prunable} == {stored(n).stamp for n in (1, 2, 11)}
+
+
 def test_of_several_reasons_the_strongest_is_told() -> None:
     (kept,) = pruning((stored(1),), {Keep.NAMED: {stored(1).stamp}, Keep.SERVES: {stored(1).stamp}}).kept
 

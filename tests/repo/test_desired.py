@@ -30,6 +30,15 @@ def test_an_experiment_that_serves_has_five_resources_in_the_order_of_a_life(tmp
 
     resources, diagnostics = wish(tmp_path)
 
+    assert [item.address.role for item in resources] == [role for role in Role if role is not Role.MERGE]
+    assert diagnostics == ()
+
+
+def test_a_model_that_serves_merged_has_one_more_run_between_training_and_model(tmp_path: Path) -> None:
+    repository(tmp_path)
+
+    resources, diagnostics = wish(tmp_path, {"serving": {"form": "merged"}})
+
     assert [item.address.role for item in resources] == list(Role)
     assert diagnostics == ()
 
