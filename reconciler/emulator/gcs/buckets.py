@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -16,15 +16,14 @@ from pathlib import Path
 from typing import BinaryIO
 
 from reconciler.emulator.gcs import graves, rows, versions
-from reconciler.emulator.gcs.blobs import PIECE, Blobs, Content, Spool
+from reconciler.emulator.gcs.blobs import PIECE, Blobs, Content
 from reconciler.emulator.gcs.bucket_changes import completed, seconds
 from reconciler.emulator.gcs.catalogue import Catalogue, hold
-from reconciler.emulator.gcs.errors import conflict, invalid
+from reconciler.emulator.gcs.errors import conflict
 from reconciler.emulator.gcs.keeping import check_change, check_retention
 from reconciler.emulator.gcs.listing import Page, Query, list_page
 from reconciler.emulator.gcs.names import check_bucket_name, check_object_name, number_of
 from reconciler.emulator.gcs.records import ANY, EMPTY, Bucket, Clock, Conditions, Settings, StoredObject, microseconds
-from reconciler.emulator.gcs.versions import Source
 
 Change = Callable[[Settings], Settings]
 """The settings that a bucket or object has -> the settings that it shall have."""
@@ -265,45 +264,6 @@ class Buckets:
             rows.save_object(connection, new)
             return new
 
-    def copy(
-        self, source: Source, bucket: str, name: str, change: Change = dict, conditions: Conditions = ANY
-    ) -> StoredObject:
-        """Make an object from another; both share their bytes on disk. `change` turns old settings into new ones."""
-        check_object_name(name)
-        with self.writing() as (connection, doomed):
-            old = versions.require_source(connection, source)
-            versions.check_write(connection, bucket, name, conditions)
-            new = replace(old, bucket=bucket, name=name, settings=dict(change(old.settings)))
-            return versions.publish(connection, new, self.now(), doomed)
-
-    def move(self, source: Source, name: str, conditions: Conditions = ANY) -> StoredObject:
-        """Rename an object within its bucket, in one step."""
-        check_object_name(name)
-        with self.writing() as (connection, doomed):
-            old = versions.require_source(connection, source)
-            if name == source.name:
-                raise invalid("The source and the destination object names must be different.")
-            versions.check_write(connection, source.bucket, name, conditions)
-            new = versions.publish(connection, replace(old, name=name), self.now(), doomed)
-            versions.retire(connection, old, self.now(), doomed)
-            return new
-
-    def compose(
-        self,
-        sources: Iterable[Source],
-        bucket: str,
-        name: str,
-        settings: Settings = EMPTY,
-        conditions: Conditions = ANY,
-    ) -> StoredObject:
-        """Make an object of the bytes of others, one after another."""
-        spool = self.blobs.spool()
-        try:
-            components = sum(self._append(spool, source) for source in sources)
-            return self.commit(bucket, name, self.blobs.finish(spool), settings, conditions, components)
-        finally:
-            spool.discard()
-
     def delete(self, bucket: str, name: str, generation: int | None = None, conditions: Conditions = ANY) -> None:
         """Delete the live object (a versioned bucket keeps it as noncurrent), or one version for good."""
         with self.writing() as (connection, doomed):
@@ -321,12 +281,3 @@ class Buckets:
         with self.catalogue.write() as connection:
             yield connection, doomed
         self.blobs.drop(doomed)
-
-    def _append(self, spool: Spool, source: Source) -> int:
-        """Append an object's bytes and return of how many components it consists."""
-        item, file = self.open(source.bucket, source.name, source.generation)
-        with file:
-            source.conditions.check_write(item.generation, item.metageneration)
-            for piece in iter(partial(file.read, PIECE), b""):
-                spool.write(piece)
-        return item.components or 1

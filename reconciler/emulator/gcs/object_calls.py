@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
+from reconciler.emulator.gcs import derived
 from reconciler.emulator.gcs.bucket_calls import generation_of
 from reconciler.emulator.gcs.buckets import Buckets, Change
 from reconciler.emulator.gcs.errors import Json, invalid, required
@@ -90,7 +91,7 @@ def copy_object(
     """`objects.copy`: settings in the body replace those of the source as a whole."""
     given = merged({}, object_settings(body))
     conditions = request.conditions()
-    new = buckets.copy(_source(request, *source), *target, lambda old: given or _as_new(old), conditions)
+    new = derived.copy(buckets, _source(request, *source), *target, lambda old: given or _as_new(old), conditions)
     return object_json(new, request.base)
 
 
@@ -111,7 +112,7 @@ def rewrite_object(
 
 def move_object(buckets: Buckets, request: Request, bucket: str, name: str, target: str) -> Json:
     """`objects.move`."""
-    new = buckets.move(_source(request, bucket, name), target, request.conditions())
+    new = derived.move(buckets, _source(request, bucket, name), target, request.conditions())
     return object_json(new, request.base)
 
 
@@ -125,7 +126,7 @@ def compose_object(buckets: Buckets, request: Request, bucket: str, name: str, b
     destination = body.get("destination")
     settings = merged({}, object_settings(destination if isinstance(destination, dict) else {}))
     parts = [_component(bucket, source) for source in sources]
-    new = buckets.compose(parts, bucket, name, settings, request.conditions())
+    new = derived.compose(buckets, parts, bucket, name, settings, request.conditions())
     if body.get("deleteSourceObjects") is True:
         for part in parts:
             buckets.delete(part.bucket, part.name, part.generation)
