@@ -65,12 +65,6 @@ def cancel(world: World, names: Sequence[str]) -> bool:
     return over
 
 
-def drop(world: World, owner: str) -> None:
-    """Forget the jobs of an owner that is deleted."""
-    for row in list(world.store.children(jobs.KIND, owner)):
-        world.store.drop(jobs.KIND, row.name)
-
-
 def log_of(world: World, name: str) -> Path:
     """The log of a job's first worker."""
     return job_runs.log_folder(world, last(name)) / "workerpool0-0.log"

@@ -40,6 +40,8 @@ def _start(world: World, row: Row) -> None:
             raise fated
         model = models.find(world, f"{row.extra['model']}@{row.extra['version']}")
         if row.extra.get("capped") != replicas.asked(row):
+            if not replicas.image_known(world, model):
+                return
             row = _save(world, row, capped=replicas.asked(row), stub=replicas.is_stub(world, model))
             _say_cap(world, row)
         if not row.extra["stub"]:

@@ -17,7 +17,16 @@ from reconciler.emulator.store import BUSY, DONE, HELD, WAITING, Row
 from reconciler.emulator.wire.codec import Message
 from reconciler.emulator.wire.errors import RPC_CODES, invalid
 from reconciler.emulator.wire.names import last, location_of, project_of
-from reconciler.emulator.work.containers import CannotRunError, Words, buckets_in, container_of, launch, texts_of, words
+from reconciler.emulator.work.containers import (
+    CannotRunError,
+    Words,
+    buckets_in,
+    container_of,
+    images_of,
+    launch,
+    texts_of,
+    words,
+)
 from reconciler.emulator.work.logs import tail
 from reconciler.emulator.world import Launch, World, stamp
 
@@ -33,7 +42,8 @@ def advance(world: World) -> bool:
     for row in world.store.working(jobs.KIND, WAITING, room) if room > 0 else ():
         job = jobs.read(row)
         named = buckets_in(text for _, spec in workers(job) for text in texts_of(spec))
-        if world.mounts.show(_mount(row), named):
+        asked = images_of(world.settings, (spec for _, spec in workers(job)))
+        if all(world.images.known(image) for image in asked) and world.mounts.show(_mount(row), named):
             _start(world, row, job)
         soon = True
     return soon
@@ -85,7 +95,9 @@ def _start(world: World, row: Row, job: Message) -> None:
         return
     stamp(job.start_time, world.clock())
     try:
-        programs = [words(world.settings, spec.image_uri, spec.command, spec.args) for _, spec in workers(job)]
+        programs = [
+            words(world.settings, world.images, spec.image_uri, spec.command, spec.args) for _, spec in workers(job)
+        ]
         names = [worker for worker, _ in workers(job)]
         ports = dict(zip(names, _free_ports(len(names)), strict=True))
         for (worker, spec), argv in zip(workers(job), programs, strict=True):

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from reconciler.emulator import operations
-from reconciler.emulator.listing import Shown, page, time_of
+from reconciler.emulator.job_rooms import Room
+from reconciler.emulator.listing import Shown, time_of
 from reconciler.emulator.settings import HOLD
-from reconciler.emulator.store import BUSY, DONE, WAITING, Row
+from reconciler.emulator.store import BUSY, WAITING, Row
 from reconciler.emulator.wire.checks import check_display_name, check_labels, required
-from reconciler.emulator.wire.codec import Message, enum_name, message_class, new
-from reconciler.emulator.wire.errors import invalid, not_found, precondition
+from reconciler.emulator.wire.codec import Message, enum_name
+from reconciler.emulator.wire.errors import invalid
 from reconciler.emulator.wire.names import canonical, new_id
 from reconciler.emulator.work.containers import container_of
 from reconciler.emulator.world import Method, World, stamp
@@ -21,26 +21,19 @@ QUEUED, PENDING, RUNNING, SUCCEEDED, FAILED, CANCELLING, CANCELLED = range(1, 8)
 ENDED = (SUCCEEDED, FAILED, CANCELLED)
 STANDARD = 3
 DEFAULT_TIMEOUT_S = 7 * 24 * 3600
-_FIELDS = {"display_name", "state", "create_time", "update_time", "start_time", "end_time", "labels", "name"}
-
-
-def read(row: Row) -> Message:
-    """The CustomJob in a row."""
-    return message_class("CustomJob").FromString(row.body)
-
-
-def save(world: World, row: Row, job: Message, work: int) -> None:
-    """Store a job with its update time set."""
-    stamp(job.update_time, world.clock())
-    world.store.save(Row(KIND, row.name, row.parent, job.SerializeToString(), row.extra, work))
-
-
-def find(world: World, name: str) -> Row:
-    """The row of a job by its full name. Raises NOT_FOUND."""
-    row = world.store.get(KIND, canonical(name))
-    if row is None:
-        raise not_found(f"The CustomJob {name}")
-    return row
+_VIEW: Mapping[str, Callable[[Message], Any]] = {
+    "name": lambda job: job.name,
+    "displayName": lambda job: job.display_name,
+    "state": lambda job: enum_name(job, "state"),
+    "labels": lambda job: dict(job.labels),
+    "createTime": time_of("create_time"),
+    "updateTime": time_of("update_time"),
+    "startTime": time_of("start_time"),
+    "endTime": time_of("end_time"),
+}
+"""What a filter may ask for."""
+ROOM = Room(KIND, "CustomJob", "custom_jobs", view=lambda job: Shown(job, _VIEW))
+read, save, find = ROOM.read, ROOM.save, ROOM.find
 
 
 def room(world: World) -> int:
@@ -76,51 +69,7 @@ def queue(world: World, job: Message, parent: str, owner: str = "") -> Message:
     return job
 
 
-def get(world: World, request: Message) -> Message:
-    """GetCustomJob."""
-    return read(find(world, request.name))
-
-
-def list_(world: World, request: Message) -> Message:
-    """ListCustomJobs, newest first."""
-    parent = canonical(request.parent)
-    found, token = page(
-        lambda before: world.store.children(KIND, parent, before=before),
-        read,
-        request,
-        fields=_FIELDS,
-        view=lambda job: Shown(job, _VIEW),
-        shown="CustomJob",
-    )
-    return new("ListCustomJobsResponse", custom_jobs=found, next_page_token=token)
-
-
-def cancel(world: World, request: Message) -> Message:
-    """CancelCustomJob: asks; the process tree ends soon. Cancelling an ended job changes nothing."""
-    row = find(world, request.name)
-    job = read(row)
-    if job.state not in (*ENDED, CANCELLING):
-        job.state = CANCELLING
-        save(world, row, job, BUSY)
-    return new("google.protobuf.Empty")
-
-
-def delete(world: World, request: Message) -> Message:
-    """DeleteCustomJob: only of an ended job."""
-    row = find(world, request.name)
-    if row.work != DONE:
-        raise precondition(f"The CustomJob {row.name} is still running. Cancel it before deleting it.")
-    world.store.drop(KIND, row.name)
-    return operations.finished(world, row.parent, new("google.protobuf.Empty"), new("DeleteOperationMetadata"))
-
-
-METHODS: Mapping[str, Method] = {
-    "JobService.CreateCustomJob": create,
-    "JobService.GetCustomJob": get,
-    "JobService.ListCustomJobs": list_,
-    "JobService.CancelCustomJob": cancel,
-    "JobService.DeleteCustomJob": delete,
-}
+METHODS: Mapping[str, Method] = {"JobService.CreateCustomJob": create, **ROOM.methods("JobService")}
 
 
 def check(job: Message) -> None:
@@ -157,16 +106,3 @@ def _check_package(package: Message, place: str) -> None:
     for uri in package.package_uris:
         if not uri.startswith("gs://"):
             raise invalid(f"{place}.package_uris", f"Invalid Google Cloud Storage URI {uri}: it must start with gs://.")
-
-
-_VIEW: Mapping[str, Callable[[Message], Any]] = {
-    "name": lambda job: job.name,
-    "displayName": lambda job: job.display_name,
-    "state": lambda job: enum_name(job, "state"),
-    "labels": lambda job: dict(job.labels),
-    "createTime": time_of("create_time"),
-    "updateTime": time_of("update_time"),
-    "startTime": time_of("start_time"),
-    "endTime": time_of("end_time"),
-}
-"""What a filter may ask for."""

@@ -31,6 +31,7 @@ from reconciler.emulator.work.containers import write_boto
 from reconciler.emulator.work.docker import find_docker
 from reconciler.emulator.work.forwarding import forwarder
 from reconciler.emulator.work.health import Health
+from reconciler.emulator.work.images import Images
 from reconciler.emulator.work.processes import Processes
 from reconciler.emulator.world import World
 
@@ -116,7 +117,8 @@ async def _serve(
         clock = storage.clock
         runner = Processes(store, clock, settings.mark, settings.docker)
         health = Health(client, awake.set)
-        world = World(store, clock, runner, health, settings, storage.folders, quotas=Quotas(settings.quotas))
+        images, quotas = Images(settings.docker), Quotas(settings.quotas)
+        world = World(store, clock, runner, health, settings, storage.folders, images, quotas=quotas)
         runner.clear_leftovers()
         job_runs.interrupt(world)
         store.awaken(deployments.KIND)

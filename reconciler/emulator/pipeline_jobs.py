@@ -10,12 +10,12 @@ from collections.abc import Mapping
 
 from google.protobuf import json_format
 
-from reconciler.emulator import children, operations, pipeline_spec, tuning_template
-from reconciler.emulator.listing import page
-from reconciler.emulator.store import BUSY, DONE, Row
+from reconciler.emulator import jobs, pipeline_spec, tuning_template
+from reconciler.emulator.job_rooms import FILTERED, Room
+from reconciler.emulator.store import BUSY, Row
 from reconciler.emulator.wire.checks import check_labels, required
 from reconciler.emulator.wire.codec import Message, message_class, new, to_json
-from reconciler.emulator.wire.errors import Json, invalid, not_found, precondition, taken
+from reconciler.emulator.wire.errors import Json, invalid, taken
 from reconciler.emulator.wire.names import canonical, last, new_id, project_number, project_of
 from reconciler.emulator.world import Method, World, stamp
 
@@ -23,23 +23,33 @@ KIND = "pipeline"
 PENDING, RUNNING, SUCCEEDED, FAILED, CANCELLING, CANCELLED = 2, 3, 4, 5, 6, 7
 ENDED = (SUCCEEDED, FAILED, CANCELLED)
 _ID = re.compile(r"[a-z][-a-z0-9]{0,127}")
-_FIELDS = {
-    "pipeline_name", "display_name", "pipeline_job_user_id", "template_uri", "template_metadata", "state", "labels",
-    "create_time", "update_time", "start_time", "end_time", "name", "schedule_name",
-}  # fmt: skip
-_ORDERS = {"create_time", "update_time", "start_time", "end_time"}
 _OUTPUTS = ("create_time", "start_time", "end_time", "update_time", "state", "job_detail", "error", "schedule_name")
 
 
-def read(row: Row) -> Message:
-    """The PipelineJob in a row."""
-    return message_class("PipelineJob").FromString(row.body)
+def _view(job: Message) -> Json:
+    slim = message_class("PipelineJob")()
+    slim.CopyFrom(job)
+    for field in ("pipeline_spec", "job_detail", "runtime_config"):
+        slim.ClearField(field)
+    return {**to_json(slim), "pipelineName": pipeline_spec.name_of(spec_of(job)), "pipelineJobUserId": last(job.name)}
+
+
+ROOM = Room(
+    KIND,
+    "PipelineJob",
+    "pipeline_jobs",
+    fields=FILTERED | {"pipeline_name", "pipeline_job_user_id", "template_uri", "template_metadata", "schedule_name"},
+    orders=frozenset({"create_time", "update_time", "start_time", "end_time"}),
+    detail="job_detail",
+    owns=jobs.KIND,
+    view=_view,
+)
+read = ROOM.read
 
 
 def save(world: World, row: Row, job: Message, extra: Json, work: int) -> None:
-    """Store a job with its update time set."""
-    stamp(job.update_time, world.clock())
-    world.store.save(Row(KIND, row.name, row.parent, job.SerializeToString(), extra, work))
+    """Store a job, and what its run has reached."""
+    ROOM.save(world, row, job, work, extra)
 
 
 def spec_of(job: Message) -> Json:
@@ -105,70 +115,7 @@ def create(world: World, request: Message) -> Message:
     return job
 
 
-def get(world: World, request: Message) -> Message:
-    """GetPipelineJob."""
-    return read(find(world, request.name))
-
-
-def find(world: World, name: str) -> Row:
-    """The row of a job by its full name. Raises NOT_FOUND."""
-    row = world.store.get(KIND, canonical(name))
-    if row is None:
-        raise not_found(f"The PipelineJob {name}")
-    return row
-
-
-def list_(world: World, request: Message) -> Message:
-    """ListPipelineJobs, newest first unless ordered; without details, and only the fields of a read mask."""
-    parent = canonical(request.parent)
-    found, token = page(
-        lambda before: world.store.children(KIND, parent, before=before),
-        read,
-        request,
-        fields=_FIELDS,
-        orders=_ORDERS,
-        view=_view,
-        shown="PipelineJob",
-    )
-    if not request.read_mask.paths:
-        for job in found:
-            job.ClearField("job_detail")
-    return new("ListPipelineJobsResponse", pipeline_jobs=found, next_page_token=token)
-
-
-def cancel(world: World, request: Message) -> Message:
-    """CancelPipelineJob: asks; what runs is ended soon. Cancelling an ended job changes nothing."""
-    row = find(world, request.name)
-    job = read(row)
-    if job.state not in (*ENDED, CANCELLING):
-        job.state = CANCELLING
-        save(world, row, job, row.extra, BUSY)
-    return new("google.protobuf.Empty")
-
-
-def delete(world: World, request: Message) -> Message:
-    """DeletePipelineJob: only of an ended job."""
-    row = find(world, request.name)
-    if row.work != DONE:
-        raise precondition(f"The PipelineJob {row.name} is still running. Cancel it before deleting it.")
-    with world.store.together():
-        children.drop(world, row.name)
-        world.store.drop(KIND, row.name)
-    return operations.finished(world, row.parent, new("google.protobuf.Empty"), new("DeleteOperationMetadata"))
-
-
 METHODS: Mapping[str, Method] = {
     "PipelineService.CreatePipelineJob": create,
-    "PipelineService.GetPipelineJob": get,
-    "PipelineService.ListPipelineJobs": list_,
-    "PipelineService.CancelPipelineJob": cancel,
-    "PipelineService.DeletePipelineJob": delete,
+    **ROOM.methods("PipelineService"),
 }
-
-
-def _view(job: Message) -> Json:
-    slim = message_class("PipelineJob")()
-    slim.CopyFrom(job)
-    for field in ("pipeline_spec", "job_detail", "runtime_config"):
-        slim.ClearField(field)
-    return {**to_json(slim), "pipelineName": pipeline_spec.name_of(spec_of(job)), "pipelineJobUserId": last(job.name)}

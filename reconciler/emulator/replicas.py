@@ -16,7 +16,7 @@ from reconciler.emulator.settings import STUB
 from reconciler.emulator.store import Row
 from reconciler.emulator.wire.codec import Message
 from reconciler.emulator.wire.names import last, project_of
-from reconciler.emulator.work.containers import CannotRunError, Words, buckets_in, launch, texts_of, words
+from reconciler.emulator.work.containers import CannotRunError, Words, buckets_in, images_of, launch, texts_of, words
 from reconciler.emulator.work.docker import Contained
 from reconciler.emulator.world import Probing, Replica, World
 
@@ -105,6 +105,11 @@ def too_many(world: World, row: Row) -> bool:
     return any(one.leaving for one in _fleet(world, row).values())
 
 
+def image_known(world: World, model: Message) -> bool:
+    """Whether it is known already if the model's image is on this machine; it is being asked else."""
+    return all(world.images.known(image) for image in images_of(world.settings, [model.container_spec]))
+
+
 def is_stub(world: World, model: Message) -> bool:
     """Whether the image stands for no program, and its answers are what it was asked. Raises `CannotRunError`."""
     return _words(world, model) == STUB
@@ -146,7 +151,7 @@ def _is_ready(world: World, one: Replica) -> bool:
 def _keep_one(world: World, row: Row, model: Message, one: Replica) -> None:
     now = world.clock()
     if not world.runner.known(one.key):
-        if now >= one.again_at:
+        if now >= one.again_at and image_known(world, model):
             try:
                 _start(world, row, model, one)
             except (CannotRunError, OSError):
@@ -244,7 +249,7 @@ def _first(given: Iterable[float], usual: float) -> float:
 
 def _words(world: World, model: Message) -> Words | str:
     spec = model.container_spec
-    argv = words(world.settings, spec.image_uri, spec.command, spec.args)
+    argv = words(world.settings, world.images, spec.image_uri, spec.command, spec.args)
     if isinstance(argv, str) and argv != STUB:
         raise CannotRunError(f'Image {spec.image_uri} maps to "{argv}", which is for jobs, not for serving.')
     return argv

@@ -10,12 +10,12 @@ from collections.abc import Mapping
 
 from google.protobuf import json_format
 
-from reconciler.emulator import jobs, operations
-from reconciler.emulator.listing import page
-from reconciler.emulator.store import BUSY, DONE, Row
+from reconciler.emulator import jobs
+from reconciler.emulator.job_rooms import FILTERED, Room
+from reconciler.emulator.store import BUSY, Row
 from reconciler.emulator.wire.checks import check_display_name, check_labels, required
-from reconciler.emulator.wire.codec import Message, message_class, new, parse, to_json
-from reconciler.emulator.wire.errors import ApiError, Json, invalid, not_found, precondition
+from reconciler.emulator.wire.codec import Message, new, parse
+from reconciler.emulator.wire.errors import ApiError, Json, invalid, not_found
 from reconciler.emulator.wire.names import canonical, new_id
 from reconciler.emulator.world import Method, World, stamp
 
@@ -25,19 +25,15 @@ ENDED = (SUCCEEDED, FAILED, CANCELLED)
 TASK = "gs://google-cloud-aiplatform/schema/trainingjob/definition/custom_task_1.0.0.yaml"
 _PLACE = "training_pipeline"
 _OUTPUTS = ("state", "error", "create_time", "start_time", "end_time", "update_time", "training_task_metadata")
-_FIELDS = {"display_name", "state", "training_task_definition", "labels", "create_time", "update_time", "start_time",
-           "end_time", "name"}  # fmt: skip
 
-
-def read(row: Row) -> Message:
-    """The TrainingPipeline in a row."""
-    return message_class("TrainingPipeline").FromString(row.body)
-
-
-def save(world: World, row: Row, pipeline: Message, work: int) -> None:
-    """Store a pipeline with its update time set."""
-    stamp(pipeline.update_time, world.clock())
-    world.store.save(Row(KIND, row.name, row.parent, pipeline.SerializeToString(), row.extra, work))
+ROOM = Room(
+    KIND,
+    "TrainingPipeline",
+    "training_pipelines",
+    fields=FILTERED | {"training_task_definition"},
+    large=("training_task_inputs", "model_to_upload"),
+)
+read, save = ROOM.read, ROOM.save
 
 
 def job_of(pipeline: Message) -> Message:
@@ -78,58 +74,9 @@ def create(world: World, request: Message) -> Message:
     return pipeline
 
 
-def get(world: World, request: Message) -> Message:
-    """GetTrainingPipeline."""
-    return read(find(world, request.name))
-
-
-def find(world: World, name: str) -> Row:
-    """The row of a pipeline by its full name. Raises NOT_FOUND."""
-    row = world.store.get(KIND, canonical(name))
-    if row is None:
-        raise not_found(f"The TrainingPipeline {name}")
-    return row
-
-
-def list_(world: World, request: Message) -> Message:
-    """ListTrainingPipelines, newest first; with a read mask only its fields."""
-    parent = canonical(request.parent)
-    found, token = page(
-        lambda before: world.store.children(KIND, parent, before=before),
-        read,
-        request,
-        fields=_FIELDS,
-        view=_view,
-        shown="TrainingPipeline",
-    )
-    return new("ListTrainingPipelinesResponse", training_pipelines=found, next_page_token=token)
-
-
-def cancel(world: World, request: Message) -> Message:
-    """CancelTrainingPipeline: asks; what runs is ended soon. Cancelling an ended pipeline changes nothing."""
-    row = find(world, request.name)
-    pipeline = read(row)
-    if pipeline.state not in (*ENDED, CANCELLING):
-        pipeline.state = CANCELLING
-        save(world, row, pipeline, BUSY)
-    return new("google.protobuf.Empty")
-
-
-def delete(world: World, request: Message) -> Message:
-    """DeleteTrainingPipeline: only of an ended one. Its custom job and a model that it has uploaded stay."""
-    row = find(world, request.name)
-    if row.work != DONE:
-        raise precondition(f"The TrainingPipeline {row.name} is still running. Cancel it before deleting it.")
-    world.store.drop(KIND, row.name)
-    return operations.finished(world, row.parent, new("google.protobuf.Empty"), new("DeleteOperationMetadata"))
-
-
 METHODS: Mapping[str, Method] = {
     "PipelineService.CreateTrainingPipeline": create,
-    "PipelineService.GetTrainingPipeline": get,
-    "PipelineService.ListTrainingPipelines": list_,
-    "PipelineService.CancelTrainingPipeline": cancel,
-    "PipelineService.DeleteTrainingPipeline": delete,
+    **ROOM.methods("PipelineService"),
 }
 
 
@@ -149,11 +96,3 @@ def _without_nulls(value: Json) -> Json:
         for key, inner in value.items()
         if inner is not None
     }
-
-
-def _view(pipeline: Message) -> Json:
-    slim = message_class("TrainingPipeline")()
-    slim.CopyFrom(pipeline)
-    for field in ("training_task_inputs", "model_to_upload"):
-        slim.ClearField(field)
-    return to_json(slim)

@@ -16,6 +16,7 @@ from reconciler.emulator.settings import Settings
 from reconciler.emulator.store import Store
 from reconciler.emulator.wire.codec import Message
 from reconciler.emulator.wire.errors import Json
+from reconciler.emulator.work.images import Images
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +141,7 @@ class World:
     prober: Prober
     settings: Settings
     mounts: Mounts
+    images: Images = field(default_factory=Images)
     turns: Turns = field(default_factory=Turns)
     replicas: dict[str, dict[int, Replica]] = field(default_factory=dict)
     faults: Faults = field(default_factory=Faults)

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from reconciler.emulator.work.docker import Contained, find_docker, name_of, run_words
-from tests.emulator.clients import Cloud
+from tests.emulator.clients import Cloud, until
+from tests.emulator.logs import log_lines
 from tests.emulator_fixture import running_emulator
 
 
@@ -44,6 +45,39 @@ def test_a_command_is_run_here_where_there_is_no_docker(tmp_path: Path) -> None:
         done = cloud.ended(cloud.job(image="any/image", command=["echo", "here"]))
 
     assert done.state.name == "JOB_STATE_SUCCEEDED"
+
+
+# A daemon that answers at once that it lives, thinks about an image until it is let go, and runs anything.
+SLOW_DOCKER = """#!/bin/sh
+case "$1" in
+image) touch "$HERE/asked"; while [ ! -e "$HERE/go" ]; do sleep 0.05; done;;
+run) echo "in a container";;
+esac
+"""
+
+
+def test_a_daemon_that_thinks_keeps_nobody_waiting_but_the_job_that_needs_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    docker = tmp_path / "bin/docker"
+    docker.parent.mkdir()
+    docker.write_text(SLOW_DOCKER, encoding="utf-8")
+    docker.chmod(0o755)
+    monkeypatch.setenv("PATH", str(docker.parent), prepend=os.pathsep)
+    monkeypatch.setenv("HERE", str(tmp_path))
+
+    with running_emulator(tmp_path / "state", {"test/stub": "stub", "program": ["true"]}, "--jobs-at-once", "2") as url:
+        cloud = Cloud(url, "projects/p/locations/us-central1")
+        slow = cloud.job(image="some/image", command=[])
+        until(lambda: (tmp_path / "asked").exists(), bool)
+        quick = cloud.ended(cloud.job(image="program"))
+        meanwhile = cloud.jobs.get_custom_job(name=slow.name)
+        (tmp_path / "go").touch()
+        done = cloud.ended(slow)
+
+        assert quick.state.name == "JOB_STATE_SUCCEEDED"
+        assert meanwhile.state.name in ("JOB_STATE_QUEUED", "JOB_STATE_PENDING")
+        assert (done.state.name, log_lines(url, done)) == ("JOB_STATE_SUCCEEDED", ["in a container"])
 
 
 @pytest.mark.parametrize(

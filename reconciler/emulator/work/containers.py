@@ -16,7 +16,8 @@ from typing import TypeAlias
 from reconciler.emulator.instance_metadata import variables
 from reconciler.emulator.settings import Settings
 from reconciler.emulator.wire.codec import Message, new
-from reconciler.emulator.work.docker import Contained, by_name, has_image, name_of, run_words
+from reconciler.emulator.work.docker import Contained, by_name, name_of, run_words
+from reconciler.emulator.work.images import Images
 from reconciler.emulator.world import Launch, Mounts
 
 Words: TypeAlias = "tuple[str, ...] | Contained"
@@ -37,7 +38,12 @@ class CannotRunError(Exception):
     """No local program stands for an image, or it cannot be started; the message says the way out."""
 
 
-def words(settings: Settings, image: str, command: Iterable[str], args: Iterable[str]) -> Words | str:
+def images_of(settings: Settings, specs: Iterable[Message]) -> list[str]:
+    """The images that Docker has to be asked about before `words` can be said of these containers."""
+    return [spec.image_uri for spec in specs if _contained(settings, spec.image_uri, tuple(spec.command))]
+
+
+def words(settings: Settings, images: Images, image: str, command: Iterable[str], args: Iterable[str]) -> Words | str:
     """The argv of a container, or `hold` or `stub`. Raises `CannotRunError` for an image that maps to nothing.
 
     An image that no program stands for is run by Docker, where Docker has it. Else, with a `command`, the container's
@@ -47,8 +53,8 @@ def words(settings: Settings, image: str, command: Iterable[str], args: Iterable
     if isinstance(program, str):
         return program
     own, rest = tuple(command), tuple(args)
-    contained = program is None and settings.docker and own[:1] != (sys.executable,)
-    if contained and has_image(settings.docker, image):
+    contained = _contained(settings, image, own)
+    if contained and images.has(image):
         return Contained(image, own, rest)
     if own and not (contained and settings.docker_only):
         return (*own, *rest)
@@ -61,6 +67,11 @@ def words(settings: Settings, image: str, command: Iterable[str], args: Iterable
             + "."
         )
     return (*program, *rest)
+
+
+def _contained(settings: Settings, image: str, command: tuple[str, ...]) -> bool:
+    """Whether Docker may run it: no program stands for it, and it is no program of the server's own."""
+    return bool(settings.docker) and settings.program(image) is None and command[:1] != (sys.executable,)
 
 
 def container_of(pool: Message) -> Message | None:

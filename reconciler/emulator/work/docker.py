@@ -46,11 +46,6 @@ def find_docker(runner: str) -> str:
     return ""
 
 
-def has_image(docker: str, image: str) -> bool:
-    """Whether the image is on this machine."""
-    return _asked(docker, "image", "inspect", image)
-
-
 def name_of(mark: str, key: str) -> str:
     """The container's name for a program's key, such as `lf-1a2b3c4d-jobs-123-workerpool0-0`."""
     return f"lf-{mark[:8]}-{key.replace('/', '-')}"
