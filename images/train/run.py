@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from images.train import harness
+from images.train import harness, trackers
 from images.train import record as records
 from images.train.base import locate, locate_tokenizer
 from images.train.dataset import Raw, prepare, read_files, sample
@@ -27,6 +27,7 @@ from images.train.scores import DIGITS, known_metrics
 from images.train.settings import reading
 from images.train.signals import Notice
 from images.train.storage import Storage
+from images.train.tensorboard import VARIABLE, Board
 from schemas.run_record import Counts, RunRecord
 from schemas.training_spec import TrainingSpec
 
@@ -62,6 +63,7 @@ def run(
         return
     wanted = known_metrics(spec.metrics, tuple(spec.scoring.own), spec.data.judged, spec.data.format)
     harness.check(spec.scoring.harness)
+    trackers.check(spec.training.get("report_to"))
     target = (folder or spec.output.record.removesuffix(".json") + "/model").rstrip("/")
     run_ = _Run(spec, target, wanted, progress, storage, env, processes, notice, started)
     if not processes.first:
@@ -99,6 +101,11 @@ class _Run:
     processes: Processes
     notice: Notice
     started: float
+
+
+def _board(run_: _Run) -> str:
+    """Where TensorBoard's events go; nowhere for processes that only train."""
+    return run_.env.get(VARIABLE, "") if run_.processes.first else ""
 
 
 def _train(run_: _Run, raw: Raw, check: Callable[[], None]) -> RunRecord:
@@ -142,7 +149,10 @@ def _train(run_: _Run, raw: Raw, check: Callable[[], None]) -> RunRecord:
         dtype=hardware.dtype,
         threads=hardware.threads,
     )
-    with tempfile.TemporaryDirectory(prefix="loraform-train-") as scratch:
+    with (
+        tempfile.TemporaryDirectory(prefix="loraform-train-") as scratch,
+        Board(storage, _board(run_), Path(scratch) / "board", progress) as board,
+    ):
         measured = settings_of(spec, run_.wanted, rows, storage, Path(scratch))
         steps = expected_steps(len(rows.train), spec.training, run_.processes.size)
         config = sft_config(spec, hardware, f"{scratch}/checkpoints", steps, progress)
@@ -160,7 +170,8 @@ def _train(run_: _Run, raw: Raw, check: Callable[[], None]) -> RunRecord:
             storage.upload_folder(out, uri)
             progress.say("checkpoint", epoch=epoch, step=step, uri=uri)
 
-        callbacks = [keeper(keep)] if spec.output.checkpoints and run_.processes.first else []
+        callbacks = [board.callback()]
+        callbacks += [keeper(keep)] if spec.output.checkpoints and run_.processes.first else []
         checkpoints, resumed = None, Resumed()
         if spec.output.resume is not None:
             versions = records.versions()
@@ -197,6 +208,9 @@ def _train(run_: _Run, raw: Raw, check: Callable[[], None]) -> RunRecord:
             check()
             storage.upload_folder(out, run_.target)
         progress.say("metrics", **metrics)
+        board.add({f"final/{name}": value for name, value in metrics.items()}, steps)
+        if run_.processes.first:
+            trackers.tell(spec.training.get("report_to"), metrics)
     return RunRecord(
         fleet=spec.fleet,
         experiment=spec.experiment,
