@@ -28,18 +28,30 @@ LONGEST, LONGEST_NEAR = 30.0, 2.0
 """How far the time between two looks grows; an address of one's own is the embedded Vertex AI's."""
 
 
-def apply_all(workplace: Workplace, screen: Screen, *, expect: str = "", wait: float | None = None) -> int:
+def apply_all(
+    workplace: Workplace,
+    screen: Screen,
+    *,
+    expect: str = "",
+    wait: float | None = None,
+    approve: Callable[[Plan], None] | None = None,
+    on_end: Callable[[Plan, list[Result]], None] = lambda plan, results: None,
+) -> int:
     """Apply the workplace's wish. `expect` is a plan id or its first digits; `wait` seconds of passes, None for one.
+
+    `approve` sees the plan before anything is done and raises when it is not what was agreed on; then the plan that it
+    saw is the expected one. `on_end` gets the last plan, and all that was done.
 
     Returns the exit code of `loraform apply`. Raises `core.errors`.
     """
     may_apply(workplace)
     with interruptible(screen) as stop:
-        seen, results = _first_pass(workplace, screen, expect, stop)
+        seen, results = _first_pass(workplace, screen, expect, stop, approve)
         if wait is not None and not stop.is_set() and not _settled(seen, results):
             seen, more = _wait(workplace, screen, wait, stop)
             results += more
         screen.show(closing_text(seen.plan, results, interrupted=stop.is_set()))
+        on_end(seen.plan, results)
         if stop.is_set():
             return 130
     return exit_code(seen, results)
@@ -81,13 +93,22 @@ def interruptible(screen: Screen) -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-def _first_pass(workplace: Workplace, screen: Screen, expect: str, stop: threading.Event) -> tuple[Pass, list[Result]]:
+def _first_pass(
+    workplace: Workplace,
+    screen: Screen,
+    expect: str,
+    stop: threading.Event,
+    approve: Callable[[Plan], None] | None,
+) -> tuple[Pass, list[Result]]:
     """Print the plan; do it when there is something to do. Without changes no lease is taken."""
     seen = look(workplace.site, workplace.wish)
     if expect and not seen.plan.id.startswith(expect):
         screen.show(plan_text(seen.plan, where=workplace.where))
         raise Stale(f"The plan is {seen.plan.id} now, not {expect}; nothing was done.", "Read it and accept that one.")
     screen.show(plan_text(seen.plan, where=workplace.where))
+    if approve is not None:
+        approve(seen.plan)
+        expect = seen.plan.id
     if not seen.plan.now:
         # What is agreed on counts for what follows as well, such as a setting of what is still being trained.
         _accept(workplace, screen, seen.plan)

@@ -14,7 +14,7 @@ from reconciler.cli.reading import Repository
 from reconciler.cli.revisions import read_revision
 from reconciler.cli.root import PROJECT_FILE
 from reconciler.core.resources import Address, Resource, Source
-from reconciler.repo.history import changed_paths
+from reconciler.repo.history import changed_paths, paths_between
 
 
 def differing(root: Path, repository: Repository, base: str, target: str | None) -> frozenset[str]:
@@ -33,6 +33,18 @@ def differing(root: Path, repository: Repository, base: str, target: str | None)
     names = {item.value.name for item in repository.loaded.experiments if whole or item.source.path in manifests}
     now = _wanted(item for item in repository.desired if item.address.experiment in names)
     return frozenset(name for name in {*before, *now} if before.get(name) != now.get(name))
+
+
+def differing_between(root: Path, before: str, after: str, target: str | None) -> frozenset[str]:
+    """The same for two commits. What has an error in one of them counts as absent there."""
+    if not paths_between(root, before, after):
+        return frozenset()
+    with (
+        read_revision(root, before, target, strict=False) as old,
+        read_revision(root, after, target, strict=False) as new,
+    ):
+        was, is_ = _wanted(old.desired), _wanted(new.desired)
+    return frozenset(name for name in {*was, *is_} if was.get(name) != is_.get(name))
 
 
 def _concerns_files(changed: Iterable[str], desired: Iterable[Resource]) -> bool:

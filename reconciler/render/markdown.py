@@ -57,6 +57,13 @@ def plan_markdown(plan: Plan, *, where: str = "", limit: int = LIMIT, applies: b
     return "\n".join(part for part in (head, notes, rows, _details(shown, room)) if part)
 
 
+def fitting_rows(head: Sequence[str], rows: Sequence[Sequence[str]], room: int) -> tuple[str, int]:
+    """A table of as many of the first rows as fit into so many bytes, and how many do not."""
+    empty = marks.table(head, [])
+    kept = _fitting([f"| {' | '.join(cells)} |\n" for cells in rows], room - _size(empty))
+    return empty + kept.text, kept.left_out
+
+
 def wrong_markdown(diagnostics: Iterable[Diagnostic], *, limit: int = LIMIT) -> str:
     """What stands where a plan would, when manifests have errors and nothing could be planned."""
     found = tuple(diagnostics)
@@ -77,15 +84,13 @@ def _weight(block: Block) -> tuple[int, float, str]:
 def _rows(shown: Sequence[Block], room: int) -> str:
     if not shown:
         return ""
-    made = [f"| {' | '.join(_cells(block))} |\n" for block in shown]
-    kept = _fitting(made, room - _size(marks.table(_HEAD, [])))
-    text = marks.table(_HEAD, []) + kept.text
-    if kept.left_out:
-        rest = Counter(block.headline for block in shown[len(shown) - kept.left_out :])
+    text, left_out = fitting_rows(_HEAD, [tuple(_cells(block)) for block in shown], room)
+    if left_out:
+        rest = Counter(block.headline for block in shown[len(shown) - left_out :])
         counted = ", ".join(
             f"{count} {headline}" for headline, count in sorted(rest.items(), key=lambda item: -item[1])
         )
-        text += f"\n… and {kept.left_out} more: {counted}. The full plan is in the artifact of this run.\n"
+        text += f"\n… and {left_out} more: {counted}. The full plan is in the artifact of this run.\n"
     return text
 
 

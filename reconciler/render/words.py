@@ -129,6 +129,11 @@ def told(failure: Failure, detail: str = "") -> str:
     return clean(failure.evidence or detail or failure.message.split("\n", 1)[0], TOLD)
 
 
+def told_first(message: str) -> str:
+    """The first line of a message, on one line; "" for none."""
+    return clean(message.splitlines()[0]) if message.strip() else ""
+
+
 def way_out(change: Change) -> str:
     """What helps a change that failed, with the command that shows more; "" for any other change."""
     if change.failure is None or change.action is not Action.HOLD:

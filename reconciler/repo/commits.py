@@ -51,6 +51,16 @@ def order_of(root: Path, revision: str = "HEAD") -> dict[str, int]:
     return {commit: behind for behind, commit in enumerate(listed)}
 
 
+def first_parents(root: Path, after: str, until: str) -> tuple[tuple[str, str], ...]:
+    """Each commit of a branch as (first parent, commit), the newest first: those after `after`, or `until` alone.
+
+    The parent of a first commit is "". LoraformError when git does not know one of them.
+    """
+    span = [f"{after}..{until}"] if after else ["--max-count=1", until]
+    rows = [line.split() for line in ask_git(root, "log", "--first-parent", "--format=%H %P", *span, "--").splitlines()]
+    return tuple((row[1] if len(row) > 1 else "", row[0]) for row in rows)
+
+
 def is_shallow(root: Path) -> bool:
     """Whether this clone lacks the older commits: its oldest one seems to have made every file."""
     return ask_git(root, "rev-parse", "--is-shallow-repository").strip() == "true"

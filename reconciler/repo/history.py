@@ -90,6 +90,14 @@ def changed_paths(folder: Path, base: str) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
+def paths_between(folder: Path, before: str, after: str) -> tuple[str, ...]:
+    """The paths below `folder` in which two commits differ, relative to it, sorted. LoraformError from git."""
+    answer = run_git(folder, "diff", "--name-only", "--no-renames", "--relative", "-z", before, after, "--")
+    if answer.returncode != 0:
+        raise LoraformError(f"git diff failed in {folder}: {answer.stderr.strip()}")
+    return tuple(sorted(path for path in answer.stdout.split("\0") if path))
+
+
 def _default_branch(root: Path) -> str | None:
     remote = _ask(root, "symbolic-ref", "--short", "--quiet", "refs/remotes/origin/HEAD")
     if remote:
