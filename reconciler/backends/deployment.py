@@ -207,7 +207,7 @@ def _body(serving: Serving, model: Resource, endpoint: Resource, replicas: Mappi
 
 
 def _deployed(endpoint: Payload, experiment: str, stamp: str, item: Payload, ours: list[str]) -> LiveResource:
-    split = split_of(endpoint)
+    split, own = split_of(endpoint), labels.labels_of(endpoint)
     name, number = payloads.text(endpoint, "name"), payloads.text(item, "id")
     resources = payloads.mapping(item, "dedicated_resources")
     least = payloads.integer(resources, "min_replica_count", 1)
@@ -221,7 +221,7 @@ def _deployed(endpoint: Payload, experiment: str, stamp: str, item: Payload, our
         "split": split,
         "ours": ours,
         "neighbours": len(payloads.messages(endpoint, "deployed_models")) - 1,
-        "labels": labels.labels_of(endpoint),
+        "labels": own,
         "machines": [{"machine": payloads.mapping(resources, "machine_spec"), "replicas": least}],
         "spot": bool(resources.get("spot")),
     }
@@ -245,8 +245,8 @@ def _deployed(endpoint: Payload, experiment: str, stamp: str, item: Payload, our
         since=payloads.seconds(item, "create_time"),
         created=payloads.seconds(item, "create_time"),
         etag=payloads.text(endpoint, "etag"),
-        stepped=_stepped(labels.labels_of(endpoint)),
-        protect=labels.labels_of(endpoint).get(labels.PROTECT) == labels.YES,
+        stepped=_stepped(own),
+        protect=own.get(labels.PROTECT) == labels.YES,
     )
 
 

@@ -19,6 +19,8 @@ MOST = 8
 
 def with_causes(snapshot: Snapshot, desired: Iterable[Resource], tail: Tail) -> Snapshot:
     """The snapshot with better causes for the newest failures of what git wants. A log that cannot be read is left."""
+    if not any(item.phase is Phase.FAILED for item in snapshot.live):
+        return snapshot
     wanted = {(resource.address, resource.stamp, resource.attempt_key) for resource in desired}
     newest: dict[tuple[Address, str], LiveResource] = {}
     for item in sorted(snapshot.live, key=lambda item: (item.created, item.name)):

@@ -15,12 +15,13 @@ def refused(
     claims: Mapping[str, Claim], wanted: Mapping[Address, Resource], live: Iterable[LiveResource]
 ) -> list[LiveResource]:
     """What the claims remember of the things and runs that git wants; nothing of a thing that exists by now."""
-    have = {(item.address, item.stamp) for item in live}
+    told = [claim for claim in claims.values() if claim.refusals]
+    have = {(item.address, item.stamp) for item in live} if told else set()
     found: list[LiveResource] = []
-    runs = {resource.stamp: resource for resource in wanted.values() if resource.once}
-    for claim in claims.values():
+    runs = {resource.stamp: resource for resource in wanted.values() if resource.once} if told else {}
+    for claim in told:
         resource = runs.get(claim.stamp) or wanted.get(claim.address)
-        if resource is None or resource.stamp != claim.stamp or not claim.refusals:
+        if resource is None or resource.stamp != claim.stamp:
             continue
         if resource.once:  # each is a try on some rung, beside jobs that came about
             found += [_refused(resource, claim, number) for number in range(len(claim.refusals))]

@@ -106,8 +106,7 @@ def take_snapshot(
         live += _deploys(vertex, live, wanted, known, claim_objects, pool)
         runs = {item.stamp: item for item in filter(None, map(_record, listing.runs.result()))}
         records = with_evaluations(runs, filter(None, map(_record, listing.evaluations.result())))
-        objects = _by_key(claim_objects, moves)
-        live = _with_declared(storage, live, wanted, objects, pool, records)
+        live = _with_declared(storage, live, wanted, claim_objects, moves, pool, records)
         live += refused(known, wanted, live)
         said = verdicts.verdicts_in(verdict_listing.result()) if verdict_listing else {}
         seen = Snapshot(deployment.linked(tuple(live)), records, known, said, barred=barred)
@@ -196,10 +195,7 @@ def _deploys(
     pool: Executor,
 ) -> list[LiveResource]:
     """Deploys in flight or failed, on the endpoints that lack their desired deployment and for which one was tried."""
-    claim_objects = tuple(claim_objects)
     live = tuple(live)
-    started_for = claims.operations_in(claim_objects)
-    past = claims.past_in(claim_objects)
     have = {(item.address, item.stamp) for item in live}
     tried = {claim.address for claim in known.values()}
     lacking = {
@@ -208,6 +204,10 @@ def _deploys(
         if address.role is Role.DEPLOYMENT and address in tried and (address, resource.stamp) not in have
     }
     endpoints = [item for item in live if item.kind == "endpoint" and item.address.experiment in lacking]
+    if not endpoints:
+        return []
+    claim_objects = tuple(claim_objects)
+    started_for, past = claims.operations_in(claim_objects), claims.past_in(claim_objects)
 
     def deploys(endpoint: LiveResource) -> list[LiveResource]:
         try:
@@ -234,7 +234,8 @@ def _with_declared(
     storage: Storage,
     live: Iterable[LiveResource],
     wanted: Mapping[Address, Resource],
-    objects: Mapping[str, Listed],
+    claim_objects: Iterable[Listed],
+    moves: Mapping[str, str],
     pool: Executor,
     records: Mapping[str, Record],
 ) -> list[LiveResource]:
@@ -245,15 +246,24 @@ def _with_declared(
     at: dict[Address, list[LiveResource]] = defaultdict(list)
     for item in live:
         at[item.address].append(item)
-    asked: set[tuple[Address, str]] = set()
-    for address, resource in wanted.items():
-        newest = sorted(at[address], key=lambda item: (item.created, item.name), reverse=True)
-        same = [item for item in newest if item.stamp == resource.stamp]
-        differing = [item for item in same if setting_changes(resource, item)] if same else newest[:1]
-        asked.update((address, item.stamp) for item in differing if claim_key(item.stamp, address) in objects)
-        if address.role is Role.EVALUATION and resource.stamp not in records:
-            trained = [(needed, wanted[needed].stamp) for needed in resource.depends_on if needed in wanted]
-            asked.update(item for item in trained if item[1] in objects and item[1] in records)
+    puzzling = {
+        (address, item.stamp)
+        for address, resource in wanted.items()
+        if address in at
+        for item in _unexplained(resource, at[address])
+    }
+    trained = {
+        (needed, wanted[needed].stamp)
+        for address, resource in wanted.items()
+        if address.role is Role.EVALUATION and resource.stamp not in records
+        for needed in resource.depends_on
+        if needed in wanted and wanted[needed].stamp in records
+    }
+    if not puzzling and not trained:
+        return [item for items in at.values() for item in items]
+    objects = _by_key(claim_objects, moves)
+    asked = {item for item in puzzling if claim_key(item[1], item[0]) in objects}
+    asked |= {item for item in trained if item[1] in objects}
     keys = sorted({claim_key(stamp, address) for address, stamp in asked})
     read: Callable[[str], Mapping[str, Json]] = lambda key: claims.declared_in(storage, objects[key])  # noqa: E731
     declared = dict(zip(keys, pool.map(read, keys), strict=True))
@@ -266,9 +276,19 @@ def _with_declared(
     ]
 
 
+def _unexplained(resource: Resource, live: list[LiveResource]) -> list[LiveResource]:
+    """What a plan has to tell about, of all that lives at an address."""
+    same = [item for item in live if item.stamp == resource.stamp]
+    if same:
+        return [item for item in same if setting_changes(resource, item)]
+    return [max(live, key=lambda item: (item.created, item.name))]
+
+
 def _by_key(claim_objects: Iterable[Listed], moves: Mapping[str, str]) -> dict[str, Listed]:
     """The objects of claims by the key that the claim has where its experiment is now."""
     objects = tuple(claim_objects)
+    if not moves:
+        return {key: listed for listed in objects for key in claims.claims_in([listed])}
     moved = {key: listed for listed in objects for key in adopted_claims(claims.claims_in([listed]), moves)}
     return {**moved, **{key: listed for listed in objects for key in claims.claims_in([listed]) if key in moved}}
 

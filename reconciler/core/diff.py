@@ -19,10 +19,13 @@ def setting_changes(resource: Resource, live: LiveResource) -> tuple[FieldChange
     Only settings that the live object shows are compared. Of a mapping only the desired keys count: other tools'
     labels are not ours to judge.
     """
+    wanted, found = resource.spec, live.spec
+    differing = [key for key in wanted if key in found and not _satisfied(wanted[key], found[key])]
     return tuple(
-        FieldChange(_path(resource, key), live.spec[key], wanted, _effect(resource, key))
-        for key, wanted in sorted(resource.spec.items())
-        if key in live.spec and not _satisfied(wanted, live.spec[key])
+        [
+            FieldChange(_path(resource, key), found[key], wanted[key], _effect(resource, key))
+            for key in sorted(differing)
+        ]
     )
 
 

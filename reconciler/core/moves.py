@@ -51,6 +51,8 @@ def adopted(live: Iterable[LiveResource], moves: Mapping[str, str]) -> tuple[Liv
 
 def adopted_claims(claims: Mapping[str, Claim], moves: Mapping[str, str]) -> dict[str, Claim]:
     """The claims, by key, with those of former names at their new address; what is claimed there by now wins."""
+    if not moves:
+        return dict(claims)
     found = {claim.key: claim for claim in (_moved_claim(claim, moves) for claim in claims.values())}
     return {**found, **{key: claim for key, claim in claims.items() if claim.address.experiment not in moves}}
 

@@ -63,8 +63,8 @@ class World:
 
     def same(self, resource: Resource) -> tuple[LiveResource, ...]:
         """The live objects at the address with the desired identity, newest first."""
-        stamp = resource.stamp
-        return tuple([live for live in self.live.get(resource.address, ()) if live.stamp == stamp])
+        found, stamp = self.live.get(resource.address, ()), resource.stamp
+        return found if _all_of(found, stamp) else tuple([live for live in found if live.stamp == stamp])
 
     def measured(self, run: str, digest: str) -> Record | None:
         """What was measured on the model of a run (a stamp), if it can be on the rows that `digest` names.
@@ -79,8 +79,8 @@ class World:
 
     def others(self, resource: Resource) -> tuple[LiveResource, ...]:
         """The live objects at the address with other identities, newest first."""
-        stamp = resource.stamp
-        return tuple([live for live in self.live.get(resource.address, ()) if live.stamp != stamp])
+        found, stamp = self.live.get(resource.address, ()), resource.stamp
+        return () if _all_of(found, stamp) else tuple([live for live in found if live.stamp != stamp])
 
 
 def world_of(desired: Iterable[Resource], snapshot: Snapshot, now: float, patience: Patience) -> World:
@@ -138,6 +138,11 @@ def beside(world: World, still: Collection[str], moved: World) -> World:
         taken={**{at: item for at, item in world.taken.items() if item.address.experiment in still}, **moved.taken},
         resting=world.resting,
     )
+
+
+def _all_of(found: tuple[LiveResource, ...], stamp: str) -> bool:
+    """The usual case: one live object, and it is the one that git wants."""
+    return len(found) == 1 and found[0].stamp == stamp
 
 
 def _last(name: str) -> str:

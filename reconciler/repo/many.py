@@ -99,13 +99,17 @@ def made(root: Path, name: str | None, target: Target, memory: Path | None, text
 
 @contextmanager
 def quiet_collector() -> Iterator[None]:
-    """Without the collector of cycles, which would walk through all that has been read, again and again."""
+    """Without the collector of cycles, which would walk through all that has been read, again and again.
+
+    What has been read by the end is never looked at again either: for a process that ends soon.
+    """
     was_on = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
         if was_on:
+            gc.freeze()
             gc.enable()
 
 

@@ -24,16 +24,16 @@ _BUCKET_SLOTS = ", ".join("?" * 10)
 _OBJECT_SLOTS = ", ".join("?" * 13)
 
 _RETENTION = (
-    "(SELECT json_extract(buckets.settings, '$.retentionPolicy.retentionPeriod') FROM buckets "
-    "WHERE buckets.name = objects.bucket)"
+    "(SELECT json_extract(buckets.settings, '$.retentionPolicy.retentionPeriod') FROM buckets WHERE buckets.name = ?1)"
 )
+"""Of the one bucket that all queries below are about, so that it is looked up once in each and not for every row."""
 _SELECT = f"SELECT {OBJECT_COLUMNS}, {_RETENTION} FROM objects"
 
 _FIND_BUCKET = f"SELECT {BUCKET_COLUMNS} FROM buckets WHERE name = ?"
-_LIVE = f"{_SELECT} WHERE bucket = ? AND name = ? AND deleted = 0"
-_VERSION = f"{_SELECT} WHERE bucket = ? AND name = ? AND generation = ?"
-_LIVE_FROM = f"{_SELECT} WHERE bucket = ? AND deleted = 0 AND name >= ? ORDER BY name"
-_ALL_FROM = f"{_SELECT} WHERE bucket = ? AND name >= ? ORDER BY name, generation"
+_LIVE = f"{_SELECT} WHERE bucket = ?1 AND name = ?2 AND deleted = 0"
+_VERSION = f"{_SELECT} WHERE bucket = ?1 AND name = ?2 AND generation = ?3"
+_LIVE_FROM = f"{_SELECT} WHERE bucket = ?1 AND deleted = 0 AND name >= ?2 ORDER BY name"
+_ALL_FROM = f"{_SELECT} WHERE bucket = ?1 AND name >= ?2 ORDER BY name, generation"
 
 
 def next_generation(connection: sqlite3.Connection, now: int) -> int:
