@@ -23,7 +23,6 @@ _ORDERS = {"display_name", "create_time", "update_time"}
 _UPDATABLE = {
     "display_name", "description", "labels", "traffic_split", "predict_request_response_logging_config",
     "client_connection_config", "private_service_connect_config", "gen_ai_advanced_features_config",
-    "dedicated_endpoint_enabled",
 }  # fmt: skip
 
 

@@ -75,3 +75,26 @@ def test_what_cannot_be_read_is_a_bad_request(query: str) -> None:
 def test_a_field_that_may_not_be_asked_for_is_named() -> None:
     with pytest.raises(ApiError, match=r'unknown field "job_spec\.x"'):
         compile_filter("job_spec.x=1", {"labels"})
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "state=JOB_STATE_NONSENSE",
+        "state=RUNNING",
+        "state<JOB_STATE_RUNNING",
+        'state:"JOB*"',
+        "state=3",
+        'create_time="yesterday"',
+        'createTime>"2026"',
+        "end_time<2026-11-20T10:00:00",
+    ],
+)
+def test_what_no_resource_could_ever_match_is_refused(query: str) -> None:
+    with pytest.raises(ApiError, match=r"is compared (with a time|.* with one of its names)"):
+        compile_filter(query, {"state", "create_time", "end_time"})
+
+
+@pytest.mark.parametrize("query", ["create_time:*", "end_time:*", "NOT update_time>2026-11-20T10:00:00Z"])
+def test_times_can_be_asked_for_at_all(query: str) -> None:
+    assert compile_filter(query, {"create_time", "end_time", "update_time"})({**JOB, "endTime": JOB["createTime"]})

@@ -23,6 +23,11 @@ _TOKEN = re.compile(
     r"""(?P<word>[^\s()=<>!:"']+))"""
 )
 
+_STATE = re.compile(
+    r"(JOB|PIPELINE)_STATE_(UNSPECIFIED|QUEUED|PENDING|RUNNING|SUCCEEDED|FAILED|CANCELLING|CANCELLED|PAUSED)|"
+    r"JOB_STATE_(EXPIRED|UPDATING|PARTIALLY_SUCCEEDED)"
+)
+
 
 @dataclass(slots=True)
 class _Tokens:
@@ -125,7 +130,19 @@ def _comparison(tokens: _Tokens, path: list[str], text: str, fields: Collection[
             tokens.take()
             value += ":" + tokens.take()[1]
     value = _unquote(value) if quoted else value
+    if fields is not None and len(path) == 1:
+        _check_value(snake(path[0]), operator, value, text)
     return lambda resource: _holds(_look_up(resource, path), operator, value, quoted)
+
+
+def _check_value(field: str, operator: str, value: str, text: str) -> None:
+    """Raises INVALID_ARGUMENT where no resource could ever match: such a filter is a mistake of its writer."""
+    if (operator, value) == (":", "*"):
+        return
+    if field.endswith("_time") and not isinstance(_ordered(value), datetime):
+        raise ApiError("INVALID_ARGUMENT", f'Invalid filter "{text}": {field} is compared with a time as in RFC 3339.')
+    if field == "state" and (operator not in ("=", "!=") or not _STATE.fullmatch(value)):
+        raise ApiError("INVALID_ARGUMENT", f'Invalid filter "{text}": state is compared (=, !=) with one of its names.')
 
 
 def _look_up(resource: Any, path: list[str]) -> Any:
