@@ -22,7 +22,7 @@ def target_of(project: Project, name: str | None, root: Path, *, must_run: bool 
     """The named target, or the project's default one.
 
     Raises LoraformError for a name that is not declared, for a cloud target that lacks something, and, if
-    `must_run`, when the embedded Vertex AI is not running.
+    `must_run`, when the embedded Vertex AI is not running and the target names no address of another one.
     """
     chosen = name or project.default_target
     targets = project.all_targets
@@ -33,7 +33,9 @@ def target_of(project: Project, name: str | None, root: Path, *, must_run: bool 
     declared = targets[chosen]
     images = {"train": project.images.train, "serve": project.images.serve}
     if declared.kind == "local":
-        server = local.require(root / local.FOLDER) if must_run else local.running(root / local.FOLDER)
+        # With an address of its own it is the server of another folder, which whoever calls it finds there or not.
+        needed = must_run and declared.api_endpoint is None
+        server = local.require(root / local.FOLDER) if needed else local.running(root / local.FOLDER)
         return Target(
             name=chosen,
             fleet=project.fleet,

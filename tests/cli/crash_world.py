@@ -1,6 +1,7 @@
 """The real command in processes that die, beside an embedded Vertex AI whose jobs end when the trainer here says so.
 
-The processes are forked from one that has the clients imported: what runs in them is all that `loraform` runs.
+The processes are forked from one that has everything imported (`warm.py`): what runs in them is all that `loraform`
+runs.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import json
 import multiprocessing
 import os
 import threading
+import time
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
@@ -23,6 +25,7 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 
 from reconciler.cli.main import run
+from reconciler.cloud.claims import LOCAL_TTL
 from schemas.run_record import Counts, RunRecord, metadata_of
 from schemas.training_spec import TrainingSpec
 from tests.cloud.proxy import Assassin, Judge, running_proxy
@@ -31,7 +34,10 @@ from tests.emulator_fixture import emulator_calls, finish_job, forget_calls, run
 PROGRAMS = {"loraform/train": "hold", "loraform/serve": "stub"}
 JOBS = "v1/projects/loraform-local/locations/us-central1/customJobs"
 CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(["tests.cli.warm"])
 KILLED = -9
+SETTLED = "in sync"
+"""What an apply ends with when nothing is left to do."""
 WITHIN = 120.0
 """Seconds in which a command has ended, or hangs."""
 
@@ -89,22 +95,52 @@ class World:
 
     def start(self, *arguments: str, root: Path | None = None) -> Running:
         """Start the command; it stands still before its first word until `go` is set."""
-        CONTEXT.set_forkserver_preload(["google.cloud.aiplatform_v1", "google.cloud.storage", "tests.cli.crash_world"])
         go, out = CONTEXT.Event(), (root or self.root) / f".told-{os.urandom(4).hex()}"
         process = CONTEXT.Process(target=_command, args=(root or self.root, arguments, go, out))
         process.start()
         return Running(process, go, out)
 
-    def killed(self, nth: int, *arguments: str, before: bool) -> tuple[Ended, list[str]]:
-        """Run the command, and kill it at its nth changing request; the requests that it made."""
+    def killed(self, nth: int, *arguments: str, before: bool, again: bool = False) -> tuple[Ended, list[str]]:
+        """Run the command, and kill it at its nth changing request; the requests that it made.
+
+        With `again` it is run until nothing is left to do, and the nth request of all those runs is the last one.
+        """
         assassin = Assassin(nth, before=before)
-        running = self.start(*arguments)
-        assassin.victim = running.process.pid or 0
         self.switch.judge = assassin
         try:
-            return running.end(), assassin.seen
+            while True:
+                running = self.start(*arguments)
+                assassin.victim = running.process.pid or 0
+                ended = running.end()
+                if not again or ended.code or SETTLED in ended.told:
+                    return ended, assassin.seen
         finally:
             self.switch.judge = Free()
+
+    def settled(self, *arguments: str) -> Ended:
+        """Apply, one pass after the other, until all is as git says; the end of the last one, and what all told.
+
+        What waits for the claim of an apply that is dead need not do so here: the claim is made old.
+        """
+        told = ""
+        end = time.monotonic() + WITHIN
+        while True:
+            ended = self.loraform("apply", *arguments)
+            told += ended.told
+            if ended.code or SETTLED in ended.told or time.monotonic() > end:
+                return Ended(ended.code if SETTLED in ended.told or ended.code else -1, told)
+            if "claimed" in ended.told:
+                self.age_claims()
+
+    def age_claims(self) -> None:
+        """As if the time that a claim keeps others away were over for all of them."""
+        client = client_of(self.url)
+        for blob in client.list_blobs("loraform-local", match_glob="loraform/*/claims/*.json"):
+            claim = json.loads(blob.download_as_bytes())
+            at = repr(float(claim["at"]) - LOCAL_TTL)
+            blob.metadata = {**(blob.metadata or {}), "at": at}
+            blob.upload_from_string(json.dumps({**claim, "at": at}), if_generation_match=blob.generation)
+        client.close()
 
     def jobs(self) -> list[dict[str, Any]]:
         """All custom jobs, the newest first."""
@@ -182,11 +218,16 @@ def open_world(root: Path) -> Iterator[World]:
         yield World(root, url, proxy, switch)
 
 
+def client_of(url: str) -> storage.Client:
+    """Google's client of the buckets of an embedded Vertex AI."""
+    return storage.Client(project="p", credentials=AnonymousCredentials(), client_options={"api_endpoint": url})
+
+
 @contextmanager
 def training(world: World) -> Iterator[None]:
     """For as long as this lasts every job that runs leaves its record and ends well."""
     stop = threading.Event()
-    client = storage.Client(project="p", credentials=AnonymousCredentials(), client_options={"api_endpoint": world.url})
+    client = client_of(world.url)
 
     def train() -> None:
         while not stop.wait(0.05):

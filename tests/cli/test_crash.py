@@ -26,16 +26,24 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 
 def kill_everywhere(
-    world: World, command: tuple[str, ...], prepare: Callable[[int], None], check: Callable[[list[str]], None]
+    world: World,
+    command: tuple[str, ...],
+    prepare: Callable[[int], None],
+    check: Callable[[list[str]], None],
+    *,
+    again: bool = False,
 ) -> list[str]:
-    """The requests at which it was killed. `prepare(n)` sets the stage for the nth trial, `check` looks afterwards."""
+    """The requests at which it was killed. `prepare(n)` sets the stage for the nth trial, `check` looks afterwards.
+
+    With `again` the command is run until nothing is left to do, and killed in any of its runs.
+    """
     trial = 0
     deaths: list[str] = []
     for before in (True, False):
         for nth in range(1, BOUNDARIES):
             trial += 1
             prepare(trial)
-            ended, requests = world.killed(nth, *command, before=before)
+            ended, requests = world.killed(nth, *command, before=before, again=again)
             assert ended.code in (0, KILLED), ended.told
             check(requests)
             if ended.code == 0:
@@ -51,7 +59,7 @@ def test_killed_anywhere_in_a_first_apply(world: World) -> None:
     write_experiment(world.root, "bot")
     world.use_fleet("undisturbed")
     with training(world):
-        assert world.loraform("apply", "--wait").code == 0
+        assert world.settled().code == 0
     wanted = world.live("undisturbed")
     fleet = ""
 
@@ -62,7 +70,7 @@ def test_killed_anywhere_in_a_first_apply(world: World) -> None:
 
     def check(requests: list[str]) -> None:
         with training(world):
-            ended = world.loraform("apply", "--wait")
+            ended = world.settled()
         assert ended.code == 0, (requests, ended.told)
         assert world.live(fleet) == wanted, requests
 
@@ -72,11 +80,31 @@ def test_killed_anywhere_in_a_first_apply(world: World) -> None:
         assert any(call in death for death in deaths), (call, deaths)
 
 
+def test_the_claim_of_a_dead_apply_lapses_by_itself(world: World) -> None:
+    """The one that waits: elsewhere here claims are made old."""
+    write_experiment(world.root, "bot")
+    for nth in range(1, BOUNDARIES):
+        fleet = f"lapsed{nth}"
+        world.use_fleet(fleet)
+        ended, _ = world.killed(nth, "apply", *ONE_BY_ONE, before=False)
+        assert ended.code == KILLED
+        if "claimed" in world.loraform("apply").told:
+            break
+    else:
+        raise AssertionError("no death left a claim alone")
+
+    with training(world):
+        healed = world.loraform("apply", "--wait")
+
+    assert healed.code == 0, healed.told
+    assert len(world.live(fleet)["jobs"]) == 1
+
+
 def test_killed_anywhere_in_an_update_in_place(world: World) -> None:
     world.use_fleet("updated")
     write_experiment(world.root, "bot", serving={"max_replica_count": 1})
     with training(world):
-        assert world.loraform("apply", "--wait").code == 0
+        assert world.settled().code == 0
     world.forget_calls()
     jobs = world.created()
     wanted = 1
@@ -87,7 +115,7 @@ def test_killed_anywhere_in_an_update_in_place(world: World) -> None:
         write_experiment(world.root, "bot", serving={"max_replica_count": wanted})
 
     def check(requests: list[str]) -> None:
-        ended = world.loraform("apply", "--wait")
+        ended = world.settled()
         assert ended.code == 0, (requests, ended.told)
         ((_, split, deployed),) = world.live("updated")["endpoints"]
         assert (split, [count for _, count in deployed]) == ([100], [wanted]), requests
@@ -103,7 +131,7 @@ def test_killed_anywhere_in_a_roll_out(world: World) -> None:
     world.use_fleet("rolled")
     write_experiment(world.root, "bot")
     with training(world):
-        assert world.loraform("apply", "--wait").code == 0
+        assert world.settled().code == 0
     jobs = world.created()
     versions = 1
 
@@ -113,13 +141,13 @@ def test_killed_anywhere_in_a_roll_out(world: World) -> None:
     def check(requests: list[str]) -> None:
         nonlocal versions
         versions += 1
-        ended = world.loraform("apply", "--wait")
+        ended = world.settled()
         assert ended.code == 0, (requests, ended.told)
         ((_, split, deployed),) = world.live("rolled")["endpoints"]
         assert (split, len(deployed)) == ([100], 1), requests
         assert "in sync" in ended.told, ended.told
 
-    deaths = kill_everywhere(world, ("apply", "--wait", *ONE_BY_ONE), prepare, check)
+    deaths = kill_everywhere(world, ("apply", *ONE_BY_ONE), prepare, check, again=True)
 
     for call in ("models:upload", ":deployModel", "updateMask=trafficSplit", ":undeployModel"):
         assert any(call in death for death in deaths), (call, deaths)
@@ -132,24 +160,24 @@ def test_killed_anywhere_in_a_removal(world: World) -> None:
     write_experiment(world.root, "cat", adapter={"r": 2})
     write_experiment(world.root, "bot")
     with training(world):
-        assert world.loraform("apply", "--wait").code == 0
+        assert world.settled().code == 0
     jobs, both = world.created(), world.live("removed")
 
     def prepare(trial: int) -> None:
         write_experiment(world.root, "cat", adapter={"r": 2})
-        assert world.loraform("apply", "--wait").code == 0
+        assert world.settled().code == 0
         assert world.live("removed") == both
         (world.root / "experiments/cat.yaml").unlink()
 
     def check(requests: list[str]) -> None:
-        ended = world.loraform("apply", "--wait")
+        ended = world.settled()
         assert ended.code == 0, (requests, ended.told)
         seen = world.live("removed")
         assert [name for name, _, _ in seen["endpoints"]] == ["lf-FLEET-bot"], requests
         assert seen["endpoints"][0] in both["endpoints"]
         assert seen["models"] == both["models"]
 
-    deaths = kill_everywhere(world, ("apply", "--wait", *ONE_BY_ONE), prepare, check)
+    deaths = kill_everywhere(world, ("apply", *ONE_BY_ONE), prepare, check, again=True)
 
     for call in (":undeployModel", "DELETE /v1/projects"):
         assert any(call in death for death in deaths), (call, deaths)
@@ -169,7 +197,7 @@ def test_killed_amid_changes_that_go_side_by_side(world: World) -> None:
 
     def check(requests: list[str]) -> None:
         with training(world):
-            ended = world.loraform("apply", "--wait", "--allow-runs", "9")
+            ended = world.settled("--allow-runs", "9")
         assert ended.code == 0, (requests, ended.told)
         seen = world.live(fleet)
         assert len({identity for identity, _ in seen["jobs"]}) == len(seen["jobs"]) == 6, requests
