@@ -53,7 +53,7 @@ HEADERS = [
     ("content-type", "multipart/related; boundary=x"), ("content-type", "multipart/mixed; boundary=x"),
     ("x-goog-hash", "crc32c=!"), ("x-goog-hash", "md5="),
     ("accept-encoding", "gzip"), ("if-match", '"x", W/*'), ("if-none-match", "*"), ("x-goog-custom-time", "soon"),
-    ("content-encoding", "gzip"), ("x-goog-encryption-algorithm", "AES256"),
+    ("content-encoding", "gzip"), ("x-goog-encryption-algorithm", "AES256"), ("metadata-flavor", "Google"),
 ]  # fmt: skip
 FIELDS = [
     "name", "metadata", "labels", "contentType", "sourceObjects", "destination", "bindings", "etag", "versioning",
@@ -77,6 +77,7 @@ OTHERS = [
     "/v2/entries:list", "/v1/{endpoint}/invoke/x", "/v1/{endpoint}/deployedModels/1/invoke/", "/", "/v1beta1", "/ui/",
     "/v1beta1/{endpoint}/chat/completions", "/v1/projects/p/locations/l/metadataStores/x/contexts", "/%ff", "//",
     "/{b}", "/{b}/one", "/{b}/one?uploads", "/v1/{job}:cancel", "/v1/{model}@-", "/v1/{endpoint}:rawPredict",
+    "/computeMetadata/v1/instance/?recursive=true", "/computeMetadata/v1/%ff", "/computeMetadata/v1//x/?recursive=",
 ]  # fmt: skip
 
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import psutil
 import pytest
 from google.cloud import aiplatform_v1 as v1
 
@@ -178,6 +179,21 @@ def test_a_port_that_is_taken_is_refused(tmp_path: Path) -> None:
 
         assert second.returncode == 1
         assert "Choose another --port" in second.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "hosts"), [((), {"127.0.0.1"}), (("--tls",), {"127.0.0.1"}), (("--host", "0.0.0.0"), {"0.0.0.0"})]
+)
+def test_a_server_listens_where_it_is_told_to_and_on_this_machine_only_else(
+    tmp_path: Path, options: tuple[str, ...], hosts: set[str]
+) -> None:
+    server = start_emulator(tmp_path, {}, *options)
+
+    sockets = [one for one in psutil.Process(server.pid).net_connections("inet") if one.status == "LISTEN"]
+
+    assert {one.laddr.ip for one in sockets} == hosts
+    assert len(sockets) == (2 if "--tls" in options else 1)
+    stop_emulator(server)
 
 
 @pytest.mark.parametrize("given", ["{", '["x"]', '{"image": "sometimes"}', '{"image": []}', "/no/such/file"])
