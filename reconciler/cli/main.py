@@ -31,6 +31,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "logs": "Print the log of its training.",
         "explain": "Say why it failed, and give the patch that mends it.",
         "predict": "Ask the served model.",
+        "pull": "Copy what it has learnt into a folder.",
         "cancel": "Cancel its running training.",
         "suspend": "Undeploy it and keep its endpoint.",
         "resume": "Deploy it again.",
