@@ -17,8 +17,9 @@ from images.serve.artifact import Artifact
 from images.serve.container import Container
 from images.serve.settings import BASE
 from schemas.serving_spec import ServingSpec
+from schemas.vllm_lora import servable
 
-LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
+LORA_RANKS = servable().ranks
 SET_BY_LORAFORM = frozenset(
     [
         "model",

@@ -5,6 +5,7 @@ The rules within one manifest are in `schemas.rules`. Every check yields finding
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from schemas.finding import Finding
 from schemas.finding import Path as FieldPath
 from schemas.model import Model
 from schemas.project import LOCAL, Project, Target
+from schemas.vllm_lora import servable
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 FROM = "from"
@@ -64,6 +66,9 @@ def of_experiment(experiment: Experiment, around: Surroundings) -> Iterator[Find
             yield from _data_once(("data", key), text, around)
     for index, mixed in enumerate(experiment.data.mix):
         yield from _data_once(("data", "mix", index, "rows"), mixed.rows, around)
+    if experiment.serving is not None and experiment.serving.form == "adapter" and experiment.method != "full":
+        base = experiment.model.base
+        yield from around.once(("servable", base), lambda: _servable(base, around))
     if experiment.data.eval is not None and experiment.data.eval == experiment.data.train:
         yield Finding(
             ("data", "eval"),
@@ -72,6 +77,39 @@ def of_experiment(experiment: Experiment, around: Surroundings) -> Iterator[Find
             "Hold some rows back and name them here.",
             warning=True,
         )
+
+
+def _servable(base: str, around: Surroundings) -> Iterator[Finding]:
+    """Whether vLLM takes an adapter beside this base, where the base lies here and says what it is."""
+    architecture = _architecture(base, around)
+    if architecture is None or architecture in servable().takes:
+        return
+    if architecture in servable().refuses:
+        yield Finding(
+            ("serving", "form"),
+            "not-servable",
+            f"vLLM {servable().version} takes no adapter beside a {architecture}",
+            "Write `form: merged` under `serving`.",
+            absent=("serving", "form"),
+        )
+    else:
+        yield Finding(
+            ("model", "base"),
+            "not-servable",
+            f"vLLM {servable().version} does not know the architecture {architecture}",
+            "Train it without `serving`, or take another base.",
+        )
+
+
+def _architecture(base: str, around: Surroundings) -> str | None:
+    try:
+        place = locations.base_location(base, around.root)
+        if not isinstance(place, RepositoryPath):
+            return None
+        config = json.loads((around.root / place.path / "config.json").read_text(encoding="utf-8"))
+        return str(config["architectures"][0])
+    except (BadLocation, OSError, ValueError, LookupError, TypeError):
+        return None
 
 
 def of_model(model: Model, around: Surroundings) -> Iterator[Finding]:
