@@ -47,6 +47,7 @@ _RULES: tuple[Callable[[Experiment], Iterator[Finding]], ...] = (
     _names,
     training_rules.data,
     training_rules.method,
+    training_rules.beginning,
     training_rules.quantization,
     serving_rules.adapter,
     training_rules.training,

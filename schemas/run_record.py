@@ -7,7 +7,7 @@ needs is repeated in the object's custom metadata (`metadata_of`), so that one p
 from __future__ import annotations
 
 import json
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -67,6 +67,7 @@ class RunRecord(_Lenient):
     strategy: str = Field("", description="On which kind of capacity it ran, where the manifest names several.")
     region: str = Field("", description="Where it ran, where the manifest names several regions.")
     sample: dict[str, str] = Field(default_factory=dict, description="One decoded row and its loss mask.")
+    spec: dict[str, Any] = Field(default_factory=dict, description="What the run was told; it names secrets, at most.")
     merged_from: str = Field("", description="The adapter's folder, where an adapter was merged and nothing trained.")
     pruned: bool = False
 

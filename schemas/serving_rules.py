@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from schemas import methods
 from schemas.effects import Json
 from schemas.experiment import Experiment
 from schemas.finding import Finding, Path
+from schemas.vllm_lora import servable
 
-MAX_RANK = 512
-"""The largest rank that vLLM serves; a test compares it with the table."""
+MAX_RANK = servable().ranks[-1]
+"""The largest rank that vLLM serves."""
 
 
 def adapter(it: Experiment) -> Iterator[Finding]:
@@ -41,6 +43,15 @@ def adapter(it: Experiment) -> Iterator[Finding]:
         for key in ("trainable_token_indices", "layer_replication", "alora_invocation_tokens", "use_bdlora")
         if adapter.get(key)
     ]
+    if methods.splits_base(adapter.get("init_lora_weights")):
+        refused += [
+            (
+                path,
+                f"what began as a part of its base has twice its rank, {2 * rank}: vLLM serves {MAX_RANK}",
+            )
+            for path, rank in ranks.items()
+            if isinstance(rank, int) and rank <= MAX_RANK < 2 * rank
+        ]
     for path, message in refused:
         yield Finding(path, "not-servable", message, "Write `form: merged` under `serving`, or train without it.")
 

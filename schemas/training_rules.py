@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator
 from difflib import get_close_matches
 from typing import NamedTuple
 
-from schemas import gate
+from schemas import gate, methods
 from schemas.experiment import Experiment
 from schemas.finding import Finding
 from schemas.keys import Keys
@@ -28,6 +28,36 @@ def method(it: Experiment) -> Iterator[Finding]:
                 "method-full",
                 "`method: full` cannot train quantised weights",
                 "Delete the block, or write `method: qlora`.",
+            )
+
+
+def beginning(it: Experiment) -> Iterator[Finding]:
+    """How an adapter begins."""
+    adapter = it.adapter
+    init = adapter.get("init_lora_weights")
+    if (why := methods.refused_init(init)) is not None:
+        yield Finding(
+            ("adapter", "init_lora_weights"),
+            "init",
+            f"`init_lora_weights: {init}` cannot be obeyed: {why}",
+            "Write true, gaussian, orthogonal, pissa, pissa_niter_4 or olora.",
+        )
+    elif methods.splits_base(init):
+        if it.effective_quantization.get("load_in_4bit") or it.effective_quantization.get("load_in_8bit"):
+            yield Finding(
+                ("adapter", "init_lora_weights"),
+                "init",
+                f"`init_lora_weights: {init}` takes a part out of the base, and this base is quantised",
+                "Write `method: lora`, or leave the way to begin to peft.",
+            )
+        spoilt = [key for key in ("rank_pattern", "alpha_pattern") if adapter.get(key) and adapter.get("use_rslora")]
+        spoilt += [key for key in ("use_dora", "modules_to_save") if adapter.get(key)]
+        for key in spoilt:
+            yield Finding(
+                ("adapter", key),
+                "init",
+                f"with `init_lora_weights: {init}` and `{key}` what was learnt is no ordinary LoRA",
+                f"Delete `{key}`, or `init_lora_weights`.",
             )
 
 
@@ -108,16 +138,13 @@ def training(it: Experiment) -> Iterator[Finding]:
         yield Finding(
             ("training", "packing"), "packing", "packing fills sequences up to `max_length`, which is null", "Set it."
         )
-    flash = (it.model.attn_implementation or "").startswith(("flash_attention", "kernels-community"))
-    for key in ("packing", "padding_free"):
-        if training.get(key) and not flash:
-            yield Finding(
-                ("training", key),
-                "packing",
-                f"with `{key}`, rows in one sequence see each other unless attention knows where each begins",
-                "Write `attn_implementation: flash_attention_2` under `model`.",
-                warning=True,
-            )
+    if training.get("packing") and training.get("packing_strategy") == "wrapped":
+        yield Finding(
+            ("training", "packing_strategy"),
+            "packing",
+            "`packing_strategy: wrapped` cuts rows and lets them see each other",
+            "Delete it: trl's own, bfd, keeps every row whole and apart from the others.",
+        )
 
 
 def data(it: Experiment) -> Iterator[Finding]:

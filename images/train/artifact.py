@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from images.common.row_template import FILE as ROW_TEMPLATE
+from images.train.beginning import difference, quiet
+from images.train.card import write_card
 from schemas.training_spec import TrainingSpec
 
 ADAPTER, MODEL = "adapter_config.json", "config.json"
@@ -34,13 +36,13 @@ def write_artifact(
     import io
 
     config = MODEL if spec.method == "full" else ADAPTER
-    with contextlib.redirect_stdout(io.StringIO()):
+    with contextlib.redirect_stdout(io.StringIO()), quiet():
         if spec.method == "full":
             model.save_pretrained(folder, state_dict=weights)
         else:
             # "auto" would ask the hub for the base's vocabulary size. Embeddings that were trained are in
             # modules_to_save, which is always written.
-            model.save_pretrained(folder, save_embedding_layers=False, state_dict=weights)
+            model.save_pretrained(folder, save_embedding_layers=False, state_dict=weights, **difference(folder.parent))
     _canonical(
         folder / config,
         {}
@@ -63,11 +65,6 @@ def write_artifact(
     for file in folder.rglob("*"):
         file.chmod(0o755 if file.is_dir() else 0o644)
     return digest
-
-
-def write_card(folder: Path, spec: TrainingSpec, metrics: Mapping[str, float], digest: str) -> None:
-    """The model card, again once there are metrics."""
-    (folder / "README.md").write_text(_card(spec, metrics, digest), encoding="utf-8")
 
 
 def digest_of(folder: Path) -> str:
@@ -119,15 +116,3 @@ def _write_json(path: Path, value: Mapping[str, Any]) -> None:
 
 def _bytes(value: Any) -> bytes:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
-
-
-def _card(spec: TrainingSpec, metrics: Mapping[str, float], digest: str) -> str:
-    base = spec.model.base + (f" at {spec.model.revision}" if spec.model.revision else "")
-    rows = "\n".join(f"| {name} | {value:.4g} |" for name, value in sorted(metrics.items()))
-    kind = "Full fine-tuning" if spec.method == "full" else f"{spec.method.upper()} adapter"
-    return (
-        f"# {spec.experiment}\n\n{kind} of `{base}`, trained by Loraform.\n\n"
-        f"- Identity: `{spec.identity}`\n- Digest: `{digest}`\n- Data: `{spec.data.train}`\n"
-        + (f"- Commit: `{spec.provenance.commit}`\n" if spec.provenance.commit else "")
-        + f"\n| metric | value |\n| --- | --- |\n{rows}\n"
-    )

@@ -9,13 +9,17 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from images.train.beginning import keep_beginning
 from images.train.dataset import Rows
 from images.train.failures import Diverged, SpecInvalid
 from images.train.masks import IGNORED, Encoded
+from images.train.packed import refuse_mixed_rows
 from images.train.progress import Progress
 from images.train.resume import Resumed
+from images.train.towers import leave_towers_alone
 
 FEW_STEPS = 100
 
@@ -57,6 +61,8 @@ def fit(
     from transformers import PrinterCallback
     from trl import SFTTrainer
 
+    if peft_config is not None:
+        leave_towers_alone(model, peft_config)
     try:
         trainer = SFTTrainer(
             model=model,
@@ -66,15 +72,20 @@ def fit(
             processing_class=tokenizer,
             peft_config=peft_config,
         )
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, ImportError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "is not installed" not in str(error) and "requires" not in str(error):
+            raise
         said = " ".join(str(error).split())[:300]
         raise SpecInvalid(f"trl refuses these settings: {said}", "Mend `adapter` or `training`.") from error
+    keep_beginning(trainer.model, Path(config.output_dir).parent)
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(_teller(progress, check))
     for callback in further:
         trainer.add_callback(callback)
     if config.use_cpu:
         _keep_adapters_precise(trainer.model)
+    if config.packing or config.padding_free:
+        refuse_mixed_rows(trainer.model, rows.train)
     resumed = resumed or Resumed()
     batch = config.per_device_train_batch_size * config.gradient_accumulation_steps * config.world_size
     steps = _tell_size(trainer, rows, batch, progress)

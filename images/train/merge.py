@@ -18,6 +18,7 @@ from typing import Any
 from images.common.storage import cache_folder, fetch_folder
 from images.train import record as records
 from images.train.base import locate
+from images.train.card import write_card
 from images.train.failures import ModelNotFound
 from images.train.lock import Lock, take, this_process
 from images.train.progress import Progress
@@ -26,7 +27,7 @@ from schemas.run_record import Counts, RunRecord
 from schemas.training_spec import TrainingSpec
 
 SHARD = "2GB"
-ITS_OWN = ("adapter_*", "predictions.jsonl", "scores.json")
+ITS_OWN = ("adapter_*", "README.md", "parity.json", "predictions.jsonl", "scores.json")
 """Files of the adapter that say nothing of the merged model; tokenizer, templates, stop tokens and card go with it."""
 OF_THE_BASE = ("preprocessor_config.json", "processor_config.json")
 """What a server of a multimodal base reads beside its weights."""
@@ -74,9 +75,12 @@ def _merge(
         for file in (*(base / name for name in OF_THE_BASE), *folder.iterdir()):
             if file.is_file() and not any(file.match(pattern) for pattern in ITS_OWN):
                 shutil.copy(file, out / file.name)
+        digest = digest_of(out)
+        known = folder / "metrics.json"
+        scored = json.loads(known.read_text(encoding="utf-8"))["metrics"] if known.is_file() else {}
+        write_card(out, spec, scored, digest)
         for file in out.rglob("*"):
             file.chmod(0o755 if file.is_dir() else 0o644)
-        digest = digest_of(out)
         lock.check()
         progress.say("phase", phase="artifact")
         storage.upload_folder(out, target)
@@ -100,6 +104,7 @@ def _merge(
         plan=spec.provenance.plan,
         strategy=spec.provenance.strategy,
         region=spec.provenance.region,
+        spec=spec.model_dump(mode="json"),
     )
 
 

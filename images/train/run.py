@@ -115,17 +115,19 @@ def _train(run_: _Run, raw: Raw, check: Callable[[], None]) -> RunRecord:
     """
     spec, progress, storage, env = run_.spec, run_.progress, run_.storage, run_.env
     base = locate(spec.model, storage, progress, env)
-    from images.train.artifact import write_artifact, write_card
+    from images.train.artifact import write_artifact
+    from images.train.card import write_card
     from images.train.checkpoints import keeper
     from images.train.evaluation import EvalRows, evaluate
     from images.train.evaluation_files import write_evaluation
     from images.train.evaluation_order import settings_of
     from images.train.fitting import expected_steps, fit
     from images.train.loading import has_fixed_day, load_model, load_tokenizer, stop_ids
+    from images.train.parity import write_parity
     from images.train.processes import whole_weights
     from images.train.resume import Checkpoints, Resumed, fingerprint, saver
     from images.train.served import Artifact
-    from images.train.settings import look_at_hardware, lora_config, quantization_config, sft_config
+    from images.train.settings import attention, look_at_hardware, lora_config, quantization_config, sft_config
     from images.train.start import started
 
     words = locate_tokenizer(spec.model, base, storage, progress, env)
@@ -158,7 +160,10 @@ def _train(run_: _Run, raw: Raw, check: Callable[[], None]) -> RunRecord:
         config = sft_config(spec, hardware, f"{scratch}/checkpoints", steps, progress)
         adapter = lora_config(spec)
         quantization = quantization_config(spec, hardware)
-        model = load_model(base, spec.model, hardware, quantization, full=spec.method == "full")
+        source = spec.model.model_copy(
+            update={"attn_implementation": attention(spec.model.attn_implementation, hardware, progress)}
+        )
+        model = load_model(base, source, hardware, quantization, full=spec.method == "full")
         if spec.start_from is not None:
             model, adapter = started(model, adapter, spec.start_from, storage, progress, env), None
 
@@ -192,13 +197,14 @@ def _train(run_: _Run, raw: Raw, check: Callable[[], None]) -> RunRecord:
         run_.processes.wait()
         if run_.processes.first:
             digest = write_artifact(out, fitted.trainer.model, tokenizer, spec, stops, weights)
+            write_parity(out, fitted.trainer.model, rows.eval or rows.train)
             storage.upload_folder(out, run_.target)  # Whatever becomes of the evaluation, what was trained is kept.
         batch, steps, seconds = fitted.effective_batch, fitted.steps, fitted.seconds
         del model, fitted, weights  # Training wants its memory no more: the evaluation loads the artifact.
         run_.processes.leave()
         if run_.processes.first and (rows.eval or measured.harness_tasks):
             progress.say("phase", phase="evaluation")
-            artifact = Artifact(out, base, spec.model, spec.method, quantization)
+            artifact = Artifact(out, base, source, spec.method, quantization)
             found = evaluate(
                 measured, artifact, EvalRows(rows.eval, tokenizer, stops, rows.eval_digest), hardware, progress
             )
@@ -243,4 +249,5 @@ def _train(run_: _Run, raw: Raw, check: Callable[[], None]) -> RunRecord:
         strategy=spec.provenance.strategy,
         region=spec.provenance.region,
         sample=shown,
+        spec=spec.model_dump(mode="json"),
     )

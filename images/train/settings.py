@@ -10,11 +10,13 @@ import difflib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any, Literal
 
 from images.train.failures import SpecInvalid
 from images.train.progress import Progress
 from schemas.keys import OURS, table
+from schemas.methods import refused_init
 from schemas.quantization import QLORA
 from schemas.training_spec import TrainingSpec
 
@@ -22,6 +24,7 @@ BY_ROWS = ("assistant_only_loss", "completion_only_loss", "dataset_kwargs", "max
 """SFTConfig keys that this program obeys itself, on the rows: trl gets them ready-made."""
 
 MAX_LENGTH = 1024
+FLASH = ("flash_attention", "kernels-community/flash")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +110,7 @@ def sft_config(spec: TrainingSpec, hardware: Hardware, output_dir: str, steps: i
         defaults |= {"gradient_checkpointing": False, "dataloader_pin_memory": False, "use_cpu": True}
         defaults |= {"ddp_backend": "gloo"} if int(os.environ.get("WORLD_SIZE", "1")) > 1 else {}
         progress.note("no accelerator: training on the CPU in float32, without gradient checkpointing")
+    _without_accelerator(given, hardware, progress)
     if "activation_checkpointing" in given:
         defaults.pop("gradient_checkpointing", None)
     own = {
@@ -123,6 +127,36 @@ def sft_config(spec: TrainingSpec, hardware: Hardware, output_dir: str, steps: i
         ) from error
 
 
+def _without_accelerator(given: dict[str, Any], hardware: Hardware, progress: Progress) -> None:
+    """Take out of `given` what saves time or memory on an accelerator alone: the result is the same without."""
+    if not hardware.cpu:
+        if given.get("use_liger_kernel") and find_spec("liger_kernel") is None:
+            raise SpecInvalid(
+                "training.use_liger_kernel needs the package liger-kernel, which this image lacks",
+                "Delete the key, or name an image with it in loraform.yaml.",
+            )
+        return
+    for key in ("use_liger_kernel", "activation_offloading", "tf32"):
+        if given.pop(key, None):
+            progress.note(f"training.{key} needs an accelerator: it is left out here")
+
+
+def attention(wanted: str | None, hardware: Hardware, progress: Progress) -> str | None:
+    """The attention that this machine has: flash attention is for accelerators, and torch's own gives the same."""
+    if wanted is None or not wanted.startswith(FLASH):
+        return wanted
+    if hardware.cpu:
+        progress.note(f"model.attn_implementation: {wanted} needs an accelerator: it is sdpa here")
+        return "sdpa"
+    package = "flash_attn_3" if wanted.endswith("3") else "flash_attn"
+    if wanted.startswith("flash_attention") and find_spec(package) is None:
+        raise SpecInvalid(
+            f"model.attn_implementation: {wanted} needs the package {package}, which this image lacks",
+            "Write sdpa, or name an image with it in loraform.yaml.",
+        )
+    return wanted
+
+
 def lora_config(spec: TrainingSpec) -> Any:
     """The peft `LoraConfig` of this run; None for full fine-tuning."""
     if spec.method == "full":
@@ -132,6 +166,10 @@ def lora_config(spec: TrainingSpec) -> Any:
     from peft import LoraConfig
 
     _known("adapter", spec.adapter)
+    if (why := refused_init(spec.adapter.get("init_lora_weights"))) is not None:
+        raise SpecInvalid(
+            f"adapter.init_lora_weights cannot be obeyed: {why}", "Leave it out, or write pissa or olora."
+        )
     # A null is the same as an absent key: both are the default, also in the identity.
     targets = spec.adapter.get("target_modules") or "all-linear"
     try:

@@ -27,7 +27,7 @@ from reconciler.repo.vocabulary import (
     row_of,
     shown,
 )
-from schemas import dropped, primitives
+from schemas import dropped, methods, primitives
 from schemas.keys import OURS, Key, Keys, table
 
 
@@ -135,6 +135,9 @@ def _foreign(path: Path, error: ErrorDetails, key: Key) -> Message:
     """An error in a key of a foreign vocabulary: the table says what the key takes."""
     value = error["input"]
     takes = " or ".join(_in_words(part) for part in _parts(key.type) if part != "null") or "null"
+    if path == ("adapter", "method") and methods.is_preference(value):
+        text = f"`method: {value}` learns from preferences or rewards, and there is no such training here"
+        return Message(path, "preference", text, methods.ELSEWHERE)
     if key.choices and isinstance(value, str):
         return _choice(path, value, [str(choice) for choice in key.choices])
     return Message(

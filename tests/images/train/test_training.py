@@ -107,6 +107,7 @@ def test_a_lora_run_leaves_an_adapter_and_a_record(bench: Bench, tmp_path: Path)
         "chat_template.jinja",
         "generation_config.json",
         "metrics.json",
+        "parity.json",
         "predictions.jsonl",
         "scores.json",
         "tokenizer.json",
