@@ -291,10 +291,12 @@ def _refusals_text(refusals: tuple[Refusal, ...]) -> str:
 
 def refusals_of(text: str) -> tuple[Refusal, ...]:
     """What `_refusals_text` wrote; nothing where somebody wrote something else."""
+    if not text:
+        return ()
     try:
         return tuple(
             Refusal(float(at), Failure(Cause(cause), str(message or cause)), int(rung), str(key))
-            for at, rung, cause, message, key in json.loads(text or "[]")
+            for at, rung, cause, message, key in json.loads(text)
         )
     except (ValueError, TypeError):
         return ()

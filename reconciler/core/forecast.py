@@ -33,7 +33,8 @@ def forecast(
     `decided` is a pass over the table as this plan makes it: what it holds now it does not foresee either.
     """
     world = resting(world, changes)
-    if len(world.resting) == len(changes):
+    changes = tuple(change for change in changes if change.address.experiment not in world.still)
+    if not changes:
         return ()
     follow: list[Change] = []
     for _ in range(horizon):
@@ -50,7 +51,7 @@ def forecast(
 
 
 def resting(world: World, changes: tuple[Change, ...]) -> World:
-    """The world with what will be decided again just as it was: of a large fleet little is ever under way.
+    """The world with the experiments of which nothing more is to be said: of a large fleet little is ever under way.
 
     An experiment rests when nothing is to be done about it, nothing of it is under way, and it shares no dependency:
     time and claims only matter to what waits, is held or is created.
@@ -63,13 +64,13 @@ def resting(world: World, changes: tuple[Change, ...]) -> World:
         for needed in resource.depends_on:
             if needed.experiment != address.experiment:
                 awake |= {needed.experiment, address.experiment}
-    return replace(world, resting=tuple(change for change in changes if change.address.experiment not in awake))
+    return replace(world, still=frozenset(change.address.experiment for change in changes) - awake)
 
 
 def imagine(world: World, changes: Collection[Change]) -> World:
     """The world a day later: the changes are done, what was in progress has ended well, claims have lapsed."""
     now = world.now + _DAY
-    still = {change.address.experiment for change in world.resting}
+    still = world.still
     live = {
         item.name: _settled(item, world)
         for address, items in world.live.items()
@@ -107,7 +108,7 @@ def imagine(world: World, changes: Collection[Change]) -> World:
     )
     seen = Snapshot(left, records, {}, verdicts, barred=world.barred)
     moving = [resource for address, resource in world.desired.items() if address.experiment not in still]
-    return beside(world, still, world_of(moving, seen, now, world.patience))
+    return beside(world, world_of(moving, seen, now, world.patience))
 
 
 def _protections(changes: Iterable[Change]) -> dict[str, bool]:

@@ -42,7 +42,7 @@ def guard(changes: Iterable[Change], limits: Limits, world: World) -> tuple[Chan
     changes = tuple(changes)
     starts = [change for change in changes if _starts(change)]
     losing = {change.address.experiment for change in changes if _removes(change)} - limits.allow_delete
-    experiments = {change.address.experiment for change in changes}
+    experiments = {change.address.experiment for change in changes} | world.still
     too_many_starts = len(starts) > max(limits.new_runs, limits.allow_runs)
     taken = sum(_takes(change) for change in changes)
     too_many_taken = limits.new_accelerators is not None and taken > limits.new_accelerators and not limits.allow_runs

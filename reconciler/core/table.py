@@ -16,13 +16,12 @@ from reconciler.core.world import World
 def decide(world: World, only: Collection[str] | None = None) -> tuple[Change, ...]:
     """The changes of one pass, sorted by experiment and role.
 
-    `only` names the experiments to look at; then nothing is removed on the ground that git does not name it. What
-    rests is not decided again.
+    `only` names the experiments to look at; then nothing is removed on the ground that git does not name it. Of
+    what rests nothing is said.
     """
     decided: dict[Address, Change] = {}
     changes: list[Change] = []
-    still = {change.address.experiment for change in world.resting}
-    for resource in ordered(item for item in world.desired.values() if item.address.experiment not in still):
+    for resource in ordered(item for item in world.desired.values() if item.address.experiment not in world.still):
         rows = (decide_run if resource.once else decide_thing)(resource, world, decided)
         decided[resource.address] = rows[0]
         changes += rows
@@ -30,7 +29,7 @@ def decide(world: World, only: Collection[str] | None = None) -> tuple[Change, .
         if address not in world.desired and only is None:
             changes += decide_removals(address, world)
     wanted = [change for change in changes if only is None or change.address.experiment in only]
-    return tuple(sorted((*wanted, *world.resting), key=_order))
+    return tuple(sorted(wanted, key=_order))
 
 
 def _order(change: Change) -> tuple[str, int, bool, str]:

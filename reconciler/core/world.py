@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from reconciler.core.changes import Change
 from reconciler.core.graph import place
 from reconciler.core.resources import RUNS, Address, Claim, LiveResource, Phase, Record, Resource, Role, Snapshot
 from reconciler.core.verdict import Key, Scores, Verdict
@@ -54,8 +53,8 @@ class World:
     """By stamp of the run."""
     barred: Mapping[Address, str]
     """Why something that git wants adopted cannot be."""
-    resting: tuple[Change, ...] = ()
-    """What was decided about experiments that need no further look (`forecast.resting`)."""
+    still: frozenset[str] = frozenset()
+    """The experiments that need no further look: nothing is to be done about them (`forecast.resting`)."""
 
     def ready(self, resource: Resource) -> LiveResource | None:
         """The live object that is this very resource and ready, or None."""
@@ -124,19 +123,17 @@ def world_of(desired: Iterable[Resource], snapshot: Snapshot, now: float, patien
     )
 
 
-def beside(world: World, still: Collection[str], moved: World) -> World:
+def beside(world: World, moved: World) -> World:
     """The world in which what rests is as it was, and all else as in `moved`."""
+    still = world.still
     return replace(
         moved,
         desired=world.desired,
-        live={
-            **{address: items for address, items in world.live.items() if address.experiment in still},
-            **moved.live,
-        },
+        live={**{at: items for at, items in world.live.items() if at.experiment in still}, **moved.live},
         wanted=world.wanted,
         gated=world.gated,
         taken={**{at: item for at, item in world.taken.items() if item.address.experiment in still}, **moved.taken},
-        resting=world.resting,
+        still=still,
     )
 
 
