@@ -125,6 +125,7 @@ def _train(run_: _Run, raw: Raw, check: Callable[[], None]) -> RunRecord:
     from images.train.loading import has_fixed_day, load_model, load_tokenizer, stop_ids
     from images.train.parity import write_parity
     from images.train.processes import whole_weights
+    from images.train.rendering import refuse_another_rendering
     from images.train.resume import Checkpoints, Resumed, fingerprint, saver
     from images.train.served import Artifact
     from images.train.settings import attention, look_at_hardware, lora_config, quantization_config, sft_config
@@ -135,6 +136,8 @@ def _train(run_: _Run, raw: Raw, check: Callable[[], None]) -> RunRecord:
     stops = stop_ids(base, tokenizer)
     if has_fixed_day(tokenizer):
         progress.note("the chat template writes the day's date: it is 26 Jul 2024 here and where the model is served")
+    with tempfile.TemporaryDirectory(prefix="loraform-words-") as written:
+        refuse_another_rendering(tokenizer, Path(written), trust_remote_code=spec.model.trust_remote_code)
     rows = prepare(raw, spec.data, tokenizer, stops, reading(spec), progress, spec.scoring.max_samples)
     shown = sample(rows.train[0], tokenizer)
     progress.say("sample", **shown)

@@ -199,7 +199,7 @@ def test_plain_text_and_packing_train_too(bench: Bench) -> None:
     packed = bench.train(
         "packed",
         data={"train": f"{bench.bucket}/text.jsonl", "format": "text"},
-        training={**SHORT, "packing": True, "packing_strategy": "wrapped", "padding_free": False},
+        training={**SHORT, "packing": True},
     )
 
     assert plain.counts.optimizer_steps == 6
