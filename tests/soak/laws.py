@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from reconciler.core.changes import Action, Change, Plan, Reason
-from reconciler.core.resources import Role
+from reconciler.core.resources import RUNS, Role
 from tests.soak.actors import Actor, Request
 from tests.soak.cloud import Cloud
 from tests.soak.strangers import footprint
@@ -20,7 +20,7 @@ REMOVING = frozenset(
     ("CancelCustomJob", "DeleteCustomJob", "DeleteEndpoint", "DeleteModel", "DeleteModelVersion", "UndeployModel")
 )
 WRITING = {
-    "CreateCustomJob": ((Action.CREATE,), (Role.TRAINING,)),
+    "CreateCustomJob": ((Action.CREATE,), RUNS),
     "UploadModel": ((Action.CREATE,), (Role.MODEL,)),
     "CreateEndpoint": ((Action.CREATE,), (Role.ENDPOINT,)),
     "DeployModel": ((Action.CREATE,), (Role.DEPLOYMENT,)),

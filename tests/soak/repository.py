@@ -22,11 +22,16 @@ Tree: TypeAlias = tuple[tuple[str, str], ...]
 """One commit: (experiment, its manifest as JSON), by name."""
 
 IMAGES = {"train": "train", "serve": "serve"}
-TARGETS = {fleet: Target("prod", fleet, PROJECT, REGION, BUCKET, images=IMAGES) for fleet in FLEETS}
+FURTHER = "us-central1"
+"""A region that trainings may run in as well, and nothing else."""
+TARGETS = {
+    fleet: Target("prod", fleet, PROJECT, REGION, BUCKET, images=IMAGES, buckets={FURTHER: BUCKET}) for fleet in FLEETS
+}
 NAMES = ("ape", "bee", "cow", "doe")
 EDITS = (
     *("add", "copy", "remove", "rename", "rank", "engine", "replicas", "machine", "label", "attempt", "serving"),
     *("gate", "rollout", "protect", "finish", "network", "move", "rank", "engine", "machine"),
+    *("rows", "rows", "scores", "apart", "ladder"),
 )
 """What a commit may do; twice what leads furthest."""
 MACHINE = {"machine_type": "g2-standard-12", "accelerator_type": "NVIDIA_L4", "accelerator_count": 1}
@@ -34,6 +39,13 @@ ROLLOUTS = (
     {"steps": [10, 50, 100], "hold": "10m"},
     {"steps": [50, 100], "hold": "0s"},
     {"strategy": "recreate", "steps": [100], "hold": "0s"},
+)
+ROWS = tuple(f"gs://acme-llm/support/eval.jsonl#176360000000000{number}" for number in (1, 2))
+"""What may be evaluated on."""
+LADDERS = (
+    {"scheduling": {"strategy": ["standard"]}, "regions": []},
+    {"scheduling": {"strategy": ["spot", "standard"]}, "regions": []},
+    {"scheduling": {"strategy": ["spot", "standard"]}, "regions": [REGION, FURTHER]},
 )
 GATES = (["eval_loss <= 0.4"], ["eval_loss <= 0.9"], ["eval_loss <= champion + 0.1"])
 
@@ -89,6 +101,17 @@ def edited(tree: Tree, random: Random) -> tuple[Tree, str]:
             new = merged(old, {"labels": {"team": random.choice(("a", "b"))}})
         case "serving":
             new = {key: value for key, value in old.items() if key != "serving"}
+        case "rows":
+            new = merged(old, {"data": {"eval": random.choice(ROWS)}})
+        case "scores":
+            new = merged(old, {"evaluation": {"metrics": random.choice(([], ["rouge_l"]))}})
+        case "apart":
+            own = {**old.get("evaluation", {})}
+            if own.pop("machine", None) is None:
+                own["machine"] = MACHINE
+            new = {**old, "evaluation": own}
+        case "ladder":
+            new = merged(old, {"run": random.choice(LADDERS)})
         case "gate":
             new = merged(old, {"evaluation": {"gate": random.choice(GATES)}})
         case _:

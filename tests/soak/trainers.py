@@ -115,7 +115,7 @@ class Trainers:
         if key in self.training:
             self.doubles.append(key)
         self.training[key] = job
-        return "begins"
+        return "begins to evaluate" if alone else "begins"
 
     def _record(self, spec: TrainingSpec, job: str, random: Random) -> None:
         loss = Random(_what(spec)).choice((0.3, 0.8, 1.2))
