@@ -82,7 +82,7 @@ def desired(subject: Subject, serving: Serving, model: Resource, endpoint: Resou
         collides=True,
         born={"traffic": 0},
         accelerators=serving.machine.accelerator_count * least,
-        gate=Gate(bounds, measured.address) if bounds else None,
+        gate=Gate(bounds, measured.address, subject.gates) if bounds else None,
         rollout=_rollout(serving.rollout),
         protect=experiment.protect or serving.protect,
         source=subject.source,

@@ -41,6 +41,8 @@ class Subject:
     """`schemas.effects.declared_fields` of the experiment."""
     source: Source
     inputs: Mapping[str, Input] = field(default_factory=dict)
+    gates: tuple[Source, ...] = ()
+    """Where each bound of `evaluation.gate` stands."""
 
     def address(self, role: Role) -> Address:
         """The address of one of the experiment's resources."""

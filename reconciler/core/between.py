@@ -5,7 +5,7 @@ The world is imagined: it is as the first tree wants it, everything went well, a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from reconciler.core.changes import Plan
@@ -28,8 +28,26 @@ def plan_between(
     """The plan of `after` on a world that `before` has converged to. Raises LoraformError for a cycle in either."""
     after = tuple(after)
     seen = converged(before)
-    seen = replace(seen, live=adopted(seen.live, moves_of(after)))
+    seen = replace(seen, live=(*adopted(seen.live, moves_of(after)), *_made_by_others(after, seen.live)))
     return make_plan(after, seen, now=0.0, target=target, limits=NO_LIMITS, diagnostics=diagnostics)
+
+
+def _made_by_others(desired: Iterable[Resource], live: Iterable[LiveResource]) -> Iterator[LiveResource]:
+    """What `adopt:` names, as if it were there and could be adopted, where the experiment has nothing of its own."""
+    there = {item.address for item in live}
+    for resource in desired:
+        if resource.adopts and resource.address not in there:
+            version = resource.address.role is Role.MODEL  # its versions came from no manifest: none is the wanted one
+            yield LiveResource(
+                resource.address,
+                resource.kind,
+                name=resource.adopts,
+                stamp="" if version else resource.stamp,
+                phase=Phase.READY,
+                spec={} if version else {**resource.spec, **resource.born},
+                history=version,
+                adopted_from="" if version else resource.adopts.rsplit("/", 1)[-1],
+            )
 
 
 def converged(desired: Iterable[Resource]) -> Snapshot:

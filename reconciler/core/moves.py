@@ -34,8 +34,9 @@ def moves_of(desired: Iterable[Resource]) -> dict[str, str]:
 def adopted(live: Iterable[LiveResource], moves: Mapping[str, str]) -> tuple[LiveResource, ...]:
     """The live things with those of former names at their new address.
 
-    Where an endpoint stands under the new name already, that one stays the experiment's address; the former one and
-    what is deployed on it keep their old address, and are held until a person decides.
+    Where an endpoint stands under the new name already, that one stays the experiment's address; of several former
+    names that have one, the latest name's becomes it. Any other, and what is deployed on it, keeps its old address and
+    is held until a person decides.
     """
     live = tuple(live)
     if not moves:
@@ -43,8 +44,12 @@ def adopted(live: Iterable[LiveResource], moves: Mapping[str, str]) -> tuple[Liv
     there = {
         item.address.experiment: item.name.rsplit("/", 1)[-1] for item in live if item.address.role is Role.ENDPOINT
     }
+    homes = {name: name for name in moves.values() if name in there}
+    for former, name in moves.items():
+        if former in there:
+            homes.setdefault(name, former)
     return tuple(
-        _moved(item, moves[item.address.experiment], there) if item.address.experiment in moves else item
+        _moved(item, moves[item.address.experiment], there, homes) if item.address.experiment in moves else item
         for item in live
     )
 
@@ -69,9 +74,11 @@ def _moved_claim(claim: Claim, moves: Mapping[str, str]) -> Claim:
     return claim if name is None else replace(claim, address=Address(name, claim.address.role))
 
 
-def _moved(item: LiveResource, name: str, there: Mapping[str, str]) -> LiveResource:
+def _moved(item: LiveResource, name: str, there: Mapping[str, str], homes: Mapping[str, str]) -> LiveResource:
+    """`there` are the endpoints by experiment, `homes` whose of them becomes that of a name."""
     former, role = item.address.experiment, item.address.role
-    if role in _ADDRESSED and name in there:
-        why = f"{name} has an endpoint of its own, {there[name]}: take `moved_from` out to let this one go"
+    if role in _ADDRESSED and (home := homes.get(name, former)) != former:
+        own = "of its own" if home == name else f"that was {home}'s"
+        why = f"{name} has an endpoint {own}, {there[home]}: take `moved_from` out to let this one go"
         return replace(item, in_use=item.in_use or why)
     return replace(item, address=Address(name, role), adopted_from=former if role in _RELABELLED else "")

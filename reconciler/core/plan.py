@@ -13,8 +13,9 @@ from reconciler.core.errors import Diagnostic, Severity
 from reconciler.core.felt import impacts
 from reconciler.core.forecast import forecast
 from reconciler.core.guardrails import Limits, guard
-from reconciler.core.resources import Resource, Snapshot
+from reconciler.core.resources import Resource, Snapshot, Source
 from reconciler.core.table import decide
+from reconciler.core.verdict import Bound
 from reconciler.core.world import Patience, World, world_of
 
 
@@ -45,7 +46,7 @@ def make_plan(
 
     changes = guarded(world)
     follow = forecast(world, changes, guarded)
-    diagnostics = (*diagnostics, *_doubts(changes))
+    diagnostics = (*diagnostics, *_doubts(changes, world))
     return Plan(
         target=target,
         changes=changes,
@@ -56,11 +57,18 @@ def make_plan(
     )
 
 
-def _doubts(changes: Iterable[Change]) -> Iterator[Diagnostic]:
-    """Warnings of verdicts that are given in this plan: of margins that so few rows cannot show."""
+def _doubts(changes: Iterable[Change], world: World) -> Iterator[Diagnostic]:
+    """Warnings of verdicts that are given in this plan, at the bound: of margins that so few rows cannot show."""
     for change in changes:
         if change.after and change.verdict and change.action.mutates and not change.verdict.kept:
+            gated = world.gated.get(change.address)
+            places = {bound.text: place for bound, place in _bounds(gated)}
             for item in change.verdict.judged:
                 if item.warning:
                     way = "Widen the margin, or evaluate on more rows."
-                    yield Diagnostic(change.after.source, "gate-rows", item.warning, way, Severity.WARNING)
+                    place = places.get(item.text, change.after.source)
+                    yield Diagnostic(place, "gate-rows", item.warning, way, Severity.WARNING)
+
+
+def _bounds(gated: Resource | None) -> Iterator[tuple[Bound, Source]]:
+    return zip(gated.gate.bounds, gated.gate.sources, strict=False) if gated and gated.gate else iter(())

@@ -113,6 +113,8 @@ class Gate:
 
     bounds: tuple[Bound, ...]
     metrics_of: Address
+    sources: tuple[Source, ...] = field(default=(), compare=False)
+    """Where each bound stands."""
 
     @property
     def text(self) -> str:

@@ -77,6 +77,7 @@ def _role_lines(changes: Sequence[Change], follow: Sequence[Change]) -> Iterator
     foreseen = {change.address for change in follow}
     shown = [change for change in changes if not words.announced(change, foreseen)]
     making = any(change.action is Action.CREATE for change in (*changes, *follow))
+    others = max((_others(change) for change in changes), default=0)
     yield from _delete_lines([change for change in shown if change.action is Action.DELETE])
     for role in Role:
         mine = [change for change in shown if change.address.role is role]
@@ -88,7 +89,7 @@ def _role_lines(changes: Sequence[Change], follow: Sequence[Change]) -> Iterator
                 yield from _change_lines(change)
             elif change.reason is Reason.REUSED and making and role is Role.TRAINING:
                 yield Line("", str(role), f"run {_short(change)} is reused: nothing is trained")
-        yield from _follow_lines(role, later)
+        yield from _follow_lines(role, later, others)
 
 
 def _change_lines(change: Change) -> Iterator[Line]:
@@ -126,13 +127,30 @@ def _note(change: Change) -> str:
     return "" if change.reason in (Reason.ABSENT, Reason.IDENTITY_CHANGED) else str(change.reason)
 
 
-def _follow_lines(role: Role, follow: Sequence[Change]) -> Iterator[Line]:
-    """What follows for one role: a deployment is made, then given its traffic, then its predecessor goes."""
+def _others(change: Change) -> int:
+    """The percentage of the traffic that models made by others have, and keep, on the endpoint of a change."""
+    if change.before is None:
+        return 0
+    foreign, split = change.before.outputs.get("foreign"), change.before.outputs.get("split")
+    if isinstance(foreign, int):
+        return foreign
+    if change.address.role is not Role.ENDPOINT or not change.before.adopted_from or not isinstance(split, Mapping):
+        return 0
+    return sum(share for share in split.values() if isinstance(share, int))
+
+
+def _follow_lines(role: Role, follow: Sequence[Change], others: int) -> Iterator[Line]:
+    """What follows for one role: a deployment is made, then given its traffic, then its predecessor goes.
+
+    Shares are of what `others` leave, a percentage.
+    """
     made = next((change for change in follow if change.action is Action.CREATE), None)
     updated = [change for change in follow if change.action is Action.UPDATE]
     deleted = [change for change in follow if change.action is Action.DELETE]
     steps = [item.after for change in updated for item in change.fields if item.path == "traffic"]
     shares = " -> ".join(["0 %", "probe", *(f"{words.value(step)} %" for step in steps)]) if steps else ""
+    if shares and others:
+        shares += f" of the {max(100 - others, 0)} % that others leave"
     if made is not None:
         unsaid = made.verdict is None or made.verdict.imagined
         gated = bool(made.after and made.after.gate and unsaid)

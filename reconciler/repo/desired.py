@@ -90,7 +90,8 @@ def _of_experiment(
     ]
     if any(item.severity is Severity.ERROR for item in diagnostics):
         return (), diagnostics
-    found = resources_of(Subject(experiment, target, declared_fields(experiment), locate(""), inputs))
+    gates = tuple(locate(f"evaluation.gate.{number}.expr") for number in range(len(experiment.evaluation.gate)))
+    found = resources_of(Subject(experiment, target, declared_fields(experiment), locate(""), inputs, gates))
     if experiment.moved_from:
         found = tuple(replace(resource, moved_from=experiment.moved_from) for resource in found)
     return found, diagnostics

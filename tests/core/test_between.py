@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from reconciler.core.between import converged, plan_between
 from reconciler.core.changes import Action, FieldChange, Reason
 from reconciler.core.resources import Declared, Resource, Role, Rollout
@@ -78,3 +80,19 @@ def test_a_roll_out_in_many_steps_converges_and_is_planned_step_by_step() -> Non
 
     assert {change.action for change in made.changes} == {Action.NOOP}
     assert sum(change.action is Action.UPDATE for change in rolled.follow) == len(steps.steps)
+
+
+def test_what_a_tree_adopts_is_taken_as_it_stands_and_gets_the_next_version() -> None:
+    adopting = tuple(
+        replace(one, adopts={Role.MODEL: "theirs", Role.ENDPOINT: "p/endpoints/7"}.get(one.address.role, ""))
+        for one in fleet()
+    )
+
+    made = plan_between((), adopting, target="test")
+    own = plan_between(fleet(), adopting, target="test")
+
+    assert (the(made, Role.ENDPOINT).action, the(made, Role.ENDPOINT).reason) == (Action.UPDATE, Reason.ADOPTED)
+    assert the(made, Role.ENDPOINT).detail == "adopted from 7"
+    created = [change.address.role for change in (*made.now, *made.follow) if change.action is Action.CREATE]
+    assert created == [Role.TRAINING, Role.MODEL, Role.DEPLOYMENT]
+    assert not own.now

@@ -11,7 +11,7 @@ import pytest
 from reconciler.core.changes import Action, FieldChange, Plan, Reason
 from reconciler.core.guardrails import Limits
 from reconciler.core.judging import unjudged
-from reconciler.core.resources import Gate, LiveResource, Phase, Record, Resource, Role, Snapshot
+from reconciler.core.resources import Gate, LiveResource, Phase, Record, Resource, Role, Snapshot, Source
 from reconciler.core.verdict import GATE, Scores, Verdict, label_of
 from reconciler.core.world import Patience, world_of
 from tests.core.builders import (
@@ -220,6 +220,9 @@ def test_too_few_rows_for_a_margin_are_a_warning_where_the_gate_stands() -> None
     assert warning.source == the(made, Role.DEPLOYMENT).after.source
     kept = keeping(replace(seen, scores=known), new_verdict(made))
     assert not plan(desired(SURE), kept).diagnostics
+    place = Source("experiments/bot.yaml", 7, 11)
+    (placed,) = plan(desired(replace(SURE, sources=(place,))), replace(seen, scores=known)).diagnostics
+    assert placed.source == place
 
 
 def test_scores_are_read_for_candidates_without_a_verdict_and_their_champions_alone() -> None:

@@ -229,3 +229,16 @@ def test_an_id_that_is_its_own_experiments_is_taken_by_nobody() -> None:
     change = the(plan((wanted,), snapshot(live(wanted, name="projects/1/endpoints/lf-acme-bot"))), Role.ENDPOINT)
 
     assert change.action is Action.NOOP
+
+
+def test_of_two_former_names_with_an_endpoint_each_the_latest_one_s_becomes_the_address() -> None:
+    """Found by the simulation: both were adopted, and the deployment of the one that lost was missed a pass later."""
+    desired = renamed(former=("robot", "bot"))
+    old, older = (tuple(live(one) for one in (endpoint(name), deployment(name))) for name in ("robot", "bot"))
+
+    found = adopted((*older, *old), moves_of(desired))
+
+    assert {item.address.experiment for item in found if not item.in_use} == {"helper"}
+    held = [item for item in found if item.in_use]
+    assert [item.address for item in held] == [item.address for item in older]
+    assert held[0].in_use.startswith("helper has an endpoint that was robot's, ")

@@ -81,3 +81,13 @@ def test_colour_changes_no_character() -> None:
 
 def _records() -> tuple:
     return (record(training()),)
+
+
+def test_shares_are_of_what_the_models_of_others_leave_on_an_adopted_endpoint() -> None:
+    wanted = fleet("bot")
+    taken = live(wanted[2], outputs={"split": {"7": 60, "8": 10}}, adopted_from="theirs")
+    made = plan_text(plan(wanted, snapshot(taken, records=(record(wanted[0]),)))).plain
+    alone = plan_text(plan(wanted, snapshot(live(wanted[2]), records=(record(wanted[0]),)))).plain
+
+    assert "0 % -> probe -> 100 % of the 30 % that others leave" in made
+    assert "others leave" not in alone

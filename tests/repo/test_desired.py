@@ -378,3 +378,17 @@ def test_every_resource_of_an_experiment_knows_the_names_that_it_had(tmp_path: P
     assert [resource.moved_from for resource in resources] == [("robot", "old-bot")] * 5
     assert {resource.moved_from for resource in single} == {("old-bot",)}
     assert [one.identity for one in resources] == [one.identity for one in wish(tmp_path)[0]]
+
+
+def test_a_gate_knows_where_each_of_its_bounds_stands(tmp_path: Path) -> None:
+    repository(tmp_path)
+    bounds = ["eval_loss <= 1.2", {"expr": "rouge_l >= champion", "confidence": 0.9}]
+
+    resources, _ = wish(tmp_path, {"evaluation": {"metrics": ["rouge_l"], "gate": bounds}})
+
+    gate = resources[-1].gate
+    assert gate is not None
+    assert [source.path.rpartition(" ")[2] for source in gate.sources] == [
+        "evaluation.gate.0.expr",
+        "evaluation.gate.1.expr",
+    ]

@@ -151,7 +151,7 @@ def test_something_done_that_no_forecast_showed(history: History) -> None:
     assert seen is not None
 
     with pytest.raises(Broken, match=r"ape/training create .* was in no forecast"):
-        check_forecast(in_forecast(replace(seen.plan, changes=())), seen, frozenset())
+        check_forecast(in_forecast(replace(seen.plan, changes=())), seen)
 
 
 def test_something_that_fails_though_all_goes_well(history: History) -> None:
@@ -161,7 +161,7 @@ def test_something_that_fails_though_all_goes_well(history: History) -> None:
     failed = tuple(replace(one, outcome=Outcome.FAILED, message="no") for one in seen.results)
 
     with pytest.raises(Broken, match="ape/training create fails when all goes well: no"):
-        check_forecast(in_forecast(seen.plan), Pass(seen.snapshot, seen.plan, Report(seen.plan, failed)), frozenset())
+        check_forecast(in_forecast(seen.plan), Pass(seen.snapshot, seen.plan, Report(seen.plan, failed)))
 
 
 def test_a_fleet_that_never_comes_to_rest(history: History) -> None:
