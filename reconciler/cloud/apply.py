@@ -169,6 +169,9 @@ def _perform(this: _Pass, change: Change) -> Step:
         return create(site, change, change.after, calls, this.by, this.may_go_on)
     if change.action is Action.UPDATE and change.after:
         calls = kind.update(change, scene)
+        if change.before and change.before.adopted_from and change.address.role is Role.ENDPOINT:
+            now = site.clock.now()
+            claims.declare(site.storage, site.target, change.after, this.by, now=now, adopted=change.before.name)
         served.note_split(site, calls, this.snapshot.live, site.clock.now())
         started = _call_all(this, calls)
         claims.declare(site.storage, site.target, change.after, this.by, now=site.clock.now())

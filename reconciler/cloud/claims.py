@@ -110,8 +110,11 @@ def add_operation(storage: Storage, taken: Taken, operation: str) -> Taken:
     return _write(storage, replace(taken, operations=operations))
 
 
-def declare(storage: Storage, target: Target, resource: Resource, by: str, *, now: float) -> None:
-    """After an update in place: the fields that are now declared for this identity. Somebody else's newer word wins."""
+def declare(storage: Storage, target: Target, resource: Resource, by: str, *, now: float, adopted: str = "") -> None:
+    """With an update in place: the fields that are now declared for this identity. Somebody else's newer word wins.
+
+    `adopted` is the name of what this update adopts: for as long as a claim is young, nobody makes another one.
+    """
     name = _object(target, target.claim_uri(resource.claim_name))
     declared = {path: field.value for path, field in resource.fields.items()}
     try:
@@ -121,6 +124,8 @@ def declare(storage: Storage, target: Target, resource: Resource, by: str, *, no
     except NotFound:
         claim = Claim(resource.stamp, resource.address, float(math.floor(now)), by, resource.attempt_key)
         taken = Taken(name, ABSENT, claim, declared=declared)
+    if adopted:
+        taken = replace(taken, claim=replace(taken.claim, at=float(math.floor(now)), by=by, object=adopted))
     try:
         _write(storage, taken)
     except Conflict:
@@ -206,6 +211,7 @@ def claims_in(listing: Iterable[Listed]) -> dict[str, Claim]:
                 listed.metadata.get("attempt_key", ""),
                 listed.generation,
                 refusals_of(listed.metadata.get("refusals", "")),
+                listed.metadata.get("object", ""),
             )
             found[claim.key] = claim
     return found
@@ -246,6 +252,8 @@ def _write(storage: Storage, taken: Taken) -> Taken:
         "operations": " ".join(taken.operations),
         "past": " ".join(taken.past),
     }
+    if claim.object:
+        metadata["object"] = claim.object
     if taken.refusals:
         metadata["refusals"] = _refusals_text(taken.refusals)
     content = json.dumps({**metadata, "declared": taken.declared or {}}, sort_keys=True).encode()
@@ -263,6 +271,7 @@ def _parse(content: bytes, resource: Resource) -> tuple[Claim, Taken]:
             float(fields["at"]),
             str(fields["by"]),
             str(fields.get("attempt_key", "")),
+            object=str(fields.get("object", "")),
         )
         operations = tuple(str(fields.get("operations", "")).split())
         past = tuple(str(fields.get("past", "")).split())

@@ -159,7 +159,7 @@ def decide_create(resource: Resource, world: World, decided: Mapping[Address, Ch
         pending = list(resource.depends_on)  # the model gets its verdict first
     if pending:
         return replace(_change(resource, Action.WAIT, Reason.PREREQUISITE), waits_on=tuple(pending))
-    claimed = wait_for_claim(resource, world)
+    claimed = wait_for_adopted(resource, world) or wait_for_claim(resource, world)
     if claimed is not None:
         return claimed
     return create(resource, world, others, verdict)
@@ -242,6 +242,16 @@ def verdict_on(resource: Resource, world: World, decided: Mapping[Address, Chang
         return None
     said = (decided[address].verdict for address in resource.depends_on)
     return next((verdict for verdict in said if verdict), None) or kept_verdict(resource, resource.gate, world)
+
+
+def wait_for_adopted(resource: Resource, world: World) -> Change | None:
+    """A moment ago the experiment was given a thing that has another id; a list that does not show it is an old one."""
+    claim = world.claims.get(resource.claim_key)
+    if not resource.exclusive or claim is None or claim.object.rsplit("/", 1)[-1] in ("", resource.named):
+        return None
+    if world.now >= claim.at + world.patience.claim:
+        return None
+    return _change(resource, Action.WAIT, Reason.CLAIMED, f"it is {claim.object.rsplit('/', 1)[-1]}, adopted just now")
 
 
 def wait_for_claim(resource: Resource, world: World) -> Change | None:

@@ -309,6 +309,8 @@ class Claim:
     generation: int = 0
     refusals: tuple[Refusal, ...] = ()
     """Creates of which nothing came, oldest first: of a thing under this attempt key, of a run under any."""
+    object: str = ""
+    """The resource name of what was adopted in place of a create: it is not called as a create would call it."""
 
     @property
     def key(self) -> str:

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from reconciler.core.between import plan_between
-from reconciler.core.changes import Action, FieldChange, Reason
+from reconciler.core.changes import Action, Change, FieldChange, Reason
 from reconciler.core.drift import Verdict, differences
 from reconciler.core.moves import adopted, adopted_claims, belongs_to, moves_of
-from reconciler.core.resources import Address, Phase, Resource, Role, Snapshot
+from reconciler.core.resources import Address, Claim, Phase, Resource, Role, Snapshot
 from tests.core.builders import (
+    NOW,
     at,
     claim,
     converged,
@@ -242,3 +243,20 @@ def test_of_two_former_names_with_an_endpoint_each_the_latest_one_s_becomes_the_
     held = [item for item in found if item.in_use]
     assert [item.address for item in held] == [item.address for item in older]
     assert held[0].in_use.startswith("helper has an endpoint that was robot's, ")
+
+
+def test_an_endpoint_that_was_just_adopted_is_not_made_anew_where_an_old_list_hides_it() -> None:
+    """Found by the simulation: `moved_from` is gone, the list still shows the old name, and a second one was made."""
+    wanted = tuple(
+        replace(one, named="lf-acme-helper") if one.address.role is Role.ENDPOINT else one for one in fleet()
+    )
+    held = claim(wanted[2], object="p/endpoints/lf-acme-bot")
+
+    def said(item: Claim) -> Change:
+        return the(plan(wanted, snapshot(claims=(item,))), Role.ENDPOINT)
+
+    assert (said(held).action, said(held).reason) == (Action.WAIT, Reason.CLAIMED)
+    assert said(held).detail == "it is lf-acme-bot, adopted just now"
+    assert said(replace(held, at=NOW - 1e6)).action is Action.CREATE
+    assert said(replace(held, object="p/endpoints/lf-acme-helper")).action is Action.CREATE
+    assert said(replace(held, object="")).action is Action.CREATE
