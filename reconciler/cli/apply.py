@@ -25,7 +25,10 @@ ACCEPTED = typer.Option(
 APPROVED = typer.Option(
     "--approved", help="Do it only if it is what was approved: the plan id in the status of each merged pull request."
 )
-REPORT = typer.Option(help="Write what was done and what is left as Markdown, for the comment.", show_default=False)
+REPORT = typer.Option(
+    help="Write what was done and what is left as Markdown, for the comment; GitHub Actions gets the output `commit`.",
+    show_default=False,
+)
 TIMEOUT = typer.Option(help="Seconds after which --wait gives up; what runs goes on running.", min=1)
 
 
@@ -49,6 +52,7 @@ def run(
     the expected one, 5 something serves degraded.
     """
     from reconciler.cli.applying import apply_all
+    from reconciler.cli.showing import append_to
     from reconciler.cli.workplace import open_accepted, open_workplace
     from reconciler.render.markdown_report import refused_markdown, report_markdown
     from reconciler.repo.whole import write_whole
@@ -69,6 +73,7 @@ def run(
         try:
             if accepted:
                 with open_accepted(target, names, parallelism=parallelism) as workplace:
+                    append_to("GITHUB_OUTPUT", f"commit={workplace.history.head}\n")
                     return apply_all(workplace, screen, expect=expect, wait=seconds, on_end=write)
             workplace = open_workplace(
                 target,
@@ -78,6 +83,7 @@ def run(
                 allow_rolls=allow_rolls,
                 parallelism=parallelism,
             )
+            append_to("GITHUB_OUTPUT", f"commit={workplace.history.head or ''}\n")
             approve = _approving(workplace, screen, target) if approved else None
             return apply_all(workplace, screen, expect=expect, wait=seconds, approve=approve, on_end=write)
         except LoraformError as error:

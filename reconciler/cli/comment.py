@@ -19,6 +19,9 @@ REPOSITORY = typer.Option(help="OWNER/NAME, or a GitLab project. [default: this 
 KEY = typer.Option(help="Which comment, where there are several: one for each target, say.")
 PLAN_ID = typer.Option(help="Say this plan's id in the status loraform/plan of the head.", show_default=False)
 HEAD = typer.Option(help="The commit that the status is about. [default: this pipeline's head]", show_default=False)
+MERGED = typer.Option(
+    help="On each pull request that this commit of the default branch came with.", metavar="COMMIT", show_default=False
+)
 FAILED = typer.Option("--failed", help="The status says that there is no plan.")
 
 _KEY = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
@@ -36,6 +39,7 @@ def run(
     plan_id: Annotated[str | None, PLAN_ID] = None,
     head: Annotated[str | None, HEAD] = None,
     failed: Annotated[bool, FAILED] = False,
+    merged: Annotated[str | None, MERGED] = None,
 ) -> int:
     """Write the file into the pull request's one comment: a new one, or the old one in place. Safe to repeat.
 
@@ -54,6 +58,11 @@ def run(
         raise LoraformError(f"{file} has more than {LIMIT} bytes: no comment takes that.")
     with Screen() as screen:
         at = pipeline_of(host, repository)
+        if merged:
+            for request in at.host.merged_by(merged):
+                written = write_comment(at.host, request.number, key, body, at.order)
+                screen.show(f"comment {written.id} on pull request {request.number}: {written.word}")
+            return 0
         wanted = number or at.number
         if wanted is None:
             raise LoraformError("No pull request is named.", "--pull-request NUMBER")

@@ -102,8 +102,10 @@ def _default_branch(root: Path) -> str | None:
     remote = _ask(root, "symbolic-ref", "--short", "--quiet", "refs/remotes/origin/HEAD")
     if remote:
         return remote.removeprefix("origin/")
-    names = ("main", "master")
-    return next((name for name in names if _ask(root, "rev-parse", "--verify", "--quiet", f"refs/heads/{name}")), None)
+    # A checkout of a pipeline is detached, and knows no default branch but those that it fetched.
+    places = [(name, place) for place in ("heads", "remotes/origin") for name in ("main", "master")]
+    known = (name for name, place in places if _ask(root, "rev-parse", "--verify", "--quiet", f"refs/{place}/{name}"))
+    return next(known, None)
 
 
 def _dirty(root: Path) -> tuple[str, ...]:

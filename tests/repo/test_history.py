@@ -69,6 +69,21 @@ def test_a_detached_head_has_no_branch(tmp_path: Path) -> None:
     assert (history.head, history.branch, history.default_branch) == (commit, None, "main")
 
 
+def test_a_checkout_of_a_pipeline_finds_the_default_branch_among_what_it_fetched(tmp_path: Path) -> None:
+    origin, clone = tmp_path / "origin", tmp_path / "clone"
+    origin.mkdir()
+    clone.mkdir()
+    commit = repository(origin)
+    git(clone, "init", "--quiet", "--initial-branch=elsewhere")
+    git(clone, "fetch", "--quiet", str(origin), "+refs/heads/*:refs/remotes/origin/*")
+    git(clone, "checkout", "--quiet", "--detach", commit)
+
+    history = read_history(clone)
+
+    assert (history.branch, history.default_branch) == (None, "main")
+    assert "origin/main" in history.default_branches
+
+
 def test_the_remote_s_word_on_the_default_branch_counts_first(tmp_path: Path) -> None:
     origin, clone = tmp_path / "origin", tmp_path / "clone"
     origin.mkdir()
