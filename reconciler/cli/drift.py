@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
+import typer
+
 from reconciler.cli import options
 from reconciler.cli.plan import FORMAT, Format
 from reconciler.cli.screen import Screen
@@ -20,9 +22,15 @@ LOOKED_BACK = 400 * 86_400.0
 """Seconds: admin activity is kept for so long."""
 
 
+ISSUE = typer.Option(
+    "--issue", help="Keep one issue on the code host about it: opened, updated, closed when there is none left."
+)
+
+
 def run(
     shown: Annotated[Format, FORMAT] = Format.TEXT,
     target: Annotated[str | None, options.TARGET] = None,
+    issue: Annotated[bool, ISSUE] = False,
 ) -> int:
     """Compare what is live with the accepted commit, on `local` with the working tree. Changes nothing.
 
@@ -40,8 +48,22 @@ def run(
         found = differences(agreed.seen.plan, agreed.seen.snapshot, settled=settled)
         callers = _callers(site, found, screen)
         tell = drift_json if shown is Format.JSON else drift_text
-        screen.show(tell(found, where=f"{site.target.name}, {agreed.where}", callers=callers))
+        where = f"{site.target.name}, {agreed.where}"
+        screen.show(tell(found, where=where, callers=callers))
+        if issue:
+            told = drift_text(found, where=where, callers=callers).plain
+            screen.note(_keep_issue(site.target.name, told, wanted=drifted(found)))
     return 2 if drifted(found) else 0
+
+
+def _keep_issue(target: str, told: str, *, wanted: bool) -> str:
+    from reconciler.cli.pipeline import pipeline_of
+    from reconciler.hosts.issues import keep_issue
+    from reconciler.render import marks
+
+    at = pipeline_of(None, None)
+    body = marks.fence(told.splitlines(), "text") + (f"\n[The run that saw it]({at.url})\n" if at.url else "")
+    return keep_issue(at.host, f"drift-{target}", f"Drift on {target}", body, wanted=wanted)
 
 
 def _callers(site: Site, found: Iterable[Difference], screen: Screen) -> Callers:

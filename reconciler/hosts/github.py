@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from reconciler.core.errors import CloudError, LoraformError
-from reconciler.hosts.host import Comment, Request, State, Status
+from reconciler.hosts.host import Comment, Issue, Request, State, Status
 from reconciler.hosts.rest import Rest, same_host
 
 API = "https://api.github.com"
@@ -79,6 +79,24 @@ class GitHub:
             if item.get("merged_at"):
                 yield Request(int(item["number"]), str(item["head"]["sha"]), str(item.get("html_url") or ""))
 
+    def issues(self) -> Iterator[Issue]:
+        """Pull requests are issues too, as GitHub sees them; they are left out."""
+        path = (
+            f"{self._at}/issues?state=open&sort=created&direction=asc&per_page=100&creator={quote(self.me(), safe='')}"
+        )
+        for item in self._rest.pages(path):
+            if "pull_request" not in item:
+                yield _issue(item)
+
+    def open_issue(self, title: str, body: str) -> Issue:
+        """A new issue."""
+        return _issue(self._rest.write("POST", f"{self._at}/issues", {"title": title, "body": body}))
+
+    def edit_issue(self, number: int, title: str, body: str, *, close: bool = False) -> None:
+        """Closed as completed."""
+        state = {"state": "closed", "state_reason": "completed"} if close else {}
+        self._rest.write("PATCH", f"{self._at}/issues/{number}", {"title": title, "body": body, **state})
+
 
 def github(token: str, repository: str, api: str = API, **more: Any) -> GitHub:
     """`more` are the clock's parts of `Rest`. LoraformError for an address that is neither https nor this machine."""
@@ -93,6 +111,10 @@ def github(token: str, repository: str, api: str = API, **more: Any) -> GitHub:
 
 def _comment(item: Mapping[str, Any]) -> Comment:
     return Comment(int(item["id"]), str((item.get("user") or {}).get("login", "")), str(item.get("body") or ""))
+
+
+def _issue(item: Mapping[str, Any]) -> Issue:
+    return Issue(int(item["number"]), str((item.get("user") or {}).get("login", "")), str(item.get("body") or ""))
 
 
 def _state(word: object) -> State:

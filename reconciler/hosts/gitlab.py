@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
-from reconciler.hosts.host import Comment, Request, State, Status
+from reconciler.hosts.host import Comment, Issue, Request, State, Status
 from reconciler.hosts.rest import Rest, same_host
 
 API = "https://gitlab.com/api/v4"
@@ -72,6 +72,22 @@ class GitLab:
             if item.get("state") == "merged":
                 yield Request(int(item["iid"]), str(item["sha"]), str(item.get("web_url") or ""))
 
+    def issues(self) -> Iterator[Issue]:
+        """Of the token's own user."""
+        name = quote(self.me(), safe="")
+        path = f"{self._at}/issues?state=opened&order_by=created_at&sort=asc&per_page=100&author_username={name}"
+        for item in self._rest.pages(path):
+            yield _issue(item)
+
+    def open_issue(self, title: str, body: str) -> Issue:
+        """A new issue; GitLab calls its text a description."""
+        return _issue(self._rest.write("POST", f"{self._at}/issues", {"title": title, "description": body}))
+
+    def edit_issue(self, number: int, title: str, body: str, *, close: bool = False) -> None:
+        """An end is an event there."""
+        state = {"state_event": "close"} if close else {}
+        self._rest.write("PUT", f"{self._at}/issues/{number}", {"title": title, "description": body, **state})
+
 
 def gitlab(token: str, project: str, api: str = API, **more: Any) -> GitLab:
     """`more` are the clock's parts of `Rest`. LoraformError for an address that is neither https nor this machine."""
@@ -80,3 +96,8 @@ def gitlab(token: str, project: str, api: str = API, **more: Any) -> GitLab:
 
 def _note(item: Mapping[str, Any]) -> Comment:
     return Comment(int(item["id"]), str((item.get("author") or {}).get("username", "")), str(item.get("body") or ""))
+
+
+def _issue(item: Mapping[str, Any]) -> Issue:
+    author = str((item.get("author") or {}).get("username", ""))
+    return Issue(int(item["iid"]), author, str(item.get("description") or ""))

@@ -48,6 +48,15 @@ class Request:
     url: str = ""
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Issue:
+    """One open issue."""
+
+    number: int
+    author: str
+    body: str
+
+
 class Host(Protocol):
     """One repository on a code host. Every method raises `core.errors.CloudError`."""
 
@@ -74,3 +83,12 @@ class Host(Protocol):
 
     def merged_by(self, commit: str) -> Iterable[Request]:
         """The merged pull requests that a commit of the default branch came with."""
+
+    def issues(self) -> Iterable[Issue]:
+        """The open issues that we opened, the oldest first."""
+
+    def open_issue(self, title: str, body: str) -> Issue:
+        """A new issue."""
+
+    def edit_issue(self, number: int, title: str, body: str, *, close: bool = False) -> None:
+        """Another title and text for an issue, and its end where `close` is set."""

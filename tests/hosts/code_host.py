@@ -37,6 +37,7 @@ class CodeHost:
     comments: dict[int, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
     statuses: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
     merged: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
+    issues: list[dict[str, Any]] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
     refuse: list[Answer] = field(default_factory=list)
     """Answers that are given in place of the next ones."""
@@ -89,6 +90,21 @@ class CodeHost:
                 return Answer(204)
             item["body"] = body["body"]
             return Answer(200, item)
+        if path.endswith("/issues") and method == "GET":
+            asked = query.get("creator") or query.get("author_username")
+            shown = [item for item in self.issues if item["state"] == "open" and asked in (None, item["user"]["login"])]
+            return self.page(url, path, query, shown)
+        if path.endswith("/issues") and method == "POST":
+            made = {"number": len(self.issues) + 1, "iid": len(self.issues) + 1, "state": "open", **_text(body)}
+            self.issues.append({**made, "user": {"login": who}, "author": {"username": who}})
+            return Answer(201, self.issues[-1])
+        issue = re.fullmatch(r".*/issues/(\d+)", path)
+        if issue:
+            known = self.issues[int(issue[1]) - 1]
+            known.update(_text(body))
+            if body.get("state") == "closed" or body.get("state_event") == "close":
+                known["state"] = "closed"
+            return Answer(200, known)
         status = re.fullmatch(r".*/(?:commits|statuses)/([0-9a-f]+)(?:/statuses)?", path)
         if status and method == "GET":
             return self.page(url, path, query, self.statuses[status[1]])
@@ -110,6 +126,11 @@ class CodeHost:
         if begin + size < len(items):
             headers["Link"] = f'<{self.url}{path}?per_page={size}&page={number + 1}>; rel="next"'
         return Answer(200, items[begin : begin + size], headers)
+
+
+def _text(body: dict[str, Any]) -> dict[str, Any]:
+    text = body.get("body", body.get("description", ""))
+    return {"title": body["title"], "body": text, "description": text}
 
 
 @contextmanager

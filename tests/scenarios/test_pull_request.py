@@ -14,6 +14,7 @@ import pytest
 from tests.cli.conftest import write_experiment
 from tests.cli.test_apply import PROGRAMS
 from tests.cli.test_cloud_target import DIGEST, git
+from tests.cli.test_drift import scale_by_hand
 from tests.emulator_fixture import emulator_calls, emulator_card, running_emulator
 from tests.hosts.code_host import CodeHost, code_host
 from tests.scenarios.workflow import Actions, Ran
@@ -185,6 +186,31 @@ def test_a_plan_that_another_merge_made_stale_is_refused_and_stays_refused(story
     assert "nothing was applied" in story.there.bodies(8)[0]
     assert all(ran.passed for ran in passes), passes[0].log
     assert story.jobs() == before
+
+
+def test_a_hand_in_the_console_is_one_issue_until_the_next_pass_has_mended_it(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head = story.push("bot", 7, "A bot", rank=4)
+    assert story.plan(7, head).passed
+    assert story.merge("bot", 7, head).passed
+    settled(story)
+    made = git(story.bare, "rev-parse", "main")
+    look = lambda: story.actions.run("drift", "drift", "schedule", {}, made)  # noqa: E731
+
+    calm = look()
+    monkeypatch.chdir(story.tree)
+    scale_by_hand("bot", 5)
+    drifted = look()
+    told = dict(story.there.issues[0])
+    (mended,) = story.passes(1)
+    over = look()
+
+    assert all(ran.passed for ran in (calm, drifted, mended, over)), drifted.log + over.log
+    assert "no issue: nothing to say" in calm.log
+    assert told["state"] == "open"
+    assert "serving.max_replica_count  live 5, git 1" in told["body"]
+    assert [item["state"] for item in story.there.issues] == ["closed"]
 
 
 def test_a_bad_manifest_is_annotated_commented_and_has_no_plan(story: Story) -> None:
