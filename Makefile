@@ -10,7 +10,7 @@ SIDE   := --ignore=tests/core -n $(WORKERS) --dist loadfile
 FAST   := -m "not heavy and not slow" $(SIDE)
 SLOW   := -m "slow and not heavy" $(SIDE)
 
-.PHONY: quickstart test test-fast test-heavy test-web lint soak mutants bench setup lock clean
+.PHONY: pins quickstart test test-fast test-heavy test-web lint soak mutants bench setup lock clean
 
 setup: $(READY)
 
@@ -79,6 +79,12 @@ lock: setup
 	(sed -n '/^#/p' requirements/lock.txt; cat requirements/lock.new) > requirements/lock.tmp
 	mv requirements/lock.tmp requirements/lock.txt
 	rm requirements/lock.new
+
+# What the images install, with hashes; after `make lock`, on the images' platform: Linux, x86-64, Python 3.11.
+pins: setup
+	$(PY) -m pip install --quiet --dry-run --ignore-installed --no-deps -r requirements/lock.txt --report .pins.json
+	$(PY) requirements/pin.py .pins.json
+	rm .pins.json
 
 clean:
 	rm -rf .loraform build dist *.egg-info
