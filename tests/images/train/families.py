@@ -39,7 +39,7 @@ class Family:
 
 _LLAMA = ("<|start_header_id|>", "<|end_header_id|>", "<|end_of_text|>", "<|eom_id|>")
 _QWEN = ("<|im_start|>", "<|endoftext|>", "<think>", "</think>")
-_GEMMA = {"head_dim": 16, "sliding_window": 64, "query_pre_attn_scalar": 16}
+_GEMMA = {"head_dim": 32, "sliding_window": 64, "query_pre_attn_scalar": 32}
 
 FAMILIES = (
     Family("llama3", "llama3", "Llama", "<|begin_of_text|>", "<|eot_id|>", "<|eot_id|>", _LLAMA),
@@ -58,7 +58,7 @@ FAMILIES = (
     ),
     Family("gemma4", "gemma4_v5", "", "<bos>", "<eos>", "<turn|>", ("<|turn>", "<turn|>", "<|channel>", "<channel|>")),
     Family("qwen2.5", "qwen2_5", "Qwen2", None, "<|im_end|>", "<|im_end|>", _QWEN[:2]),
-    Family("qwen3", "qwen3", "Qwen3", None, "<|im_end|>", "<|im_end|>", _QWEN, True, {"head_dim": 16}),
+    Family("qwen3", "qwen3", "Qwen3", None, "<|im_end|>", "<|im_end|>", _QWEN, True, {"head_dim": 32}),
 )
 BY_NAME = {family.name: family for family in FAMILIES}
 TRAINED = tuple(BY_NAME[name] for name in ("llama3.2", "mistral", "gemma3", "qwen3"))
@@ -114,8 +114,8 @@ def make_base(family: Family, folder: Path) -> Path:
         hidden_size=64,
         intermediate_size=128,
         num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
         max_position_embeddings=256,
         tie_word_embeddings=False,
         bos_token_id=tokenizer.bos_token_id,
