@@ -73,11 +73,17 @@ def compare(resource: Resource, live: LiveResource, world: World) -> Change:
     if verdict and live.outputs.get("gate") != verdict.label:
         return judged(resource, live, verdict, fields)
     if not fields and wanted is resource:
-        return _change(resource, Action.NOOP, Reason.IN_SYNC, before=live)
+        return _change(resource, Action.NOOP, Reason.IN_SYNC, doubted(resource, world), before=live)
     if not fields:
         return _change(resource, Action.WAIT, Reason.STEP_HELD, waits_until(resource, live), before=live)
     stamps = stamps_of(wanted, live, world.now)
     return replace(_change(wanted, Action.UPDATE, _why(live, fields), before=live), fields=fields, stamps=stamps)
+
+
+def doubted(resource: Resource, world: World) -> str:
+    """Words for a deployment that serves though its gate, or new rows, say now that it should not; mostly none."""
+    said = kept_verdict(resource, resource.gate, world) if resource.gate else None
+    return "" if said is None or said.passed else f"serves, and does not pass its gate: {said.words}"
 
 
 def _adopt(

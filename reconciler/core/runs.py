@@ -81,9 +81,15 @@ def _measured_again(resource: Resource, change: Change, world: World) -> Change:
         return change
     jobs = (job for item in trained for job in world.same(item) if job.declared)
     before = next(jobs, None)
-    fields = change.fields or (declared_changes(resource, before.declared) if before else ())
-    told = "evaluated again: nothing is trained"
-    return replace(change, fields=fields, detail=f"{change.detail}; {told}" if change.detail else told)
+    # The claim of the training tells of all that was declared for it; here only what is measured counts.
+    told_before = {
+        path: value
+        for path, value in (before.declared.items() if before else ())
+        if path in resource.fields or path.startswith("evaluation.")
+    }
+    fields = change.fields or (declared_changes(resource, told_before) if told_before else ())
+    words = "evaluated again: nothing is trained"
+    return replace(change, fields=fields, detail=f"{change.detail}; {words}" if change.detail else words)
 
 
 def _after_end(resource: Resource, jobs: tuple[LiveResource, ...], world: World) -> Change | None:

@@ -87,6 +87,8 @@ def _role_lines(changes: Sequence[Change], follow: Sequence[Change]) -> Iterator
                 continue
             if change.action is not Action.NOOP:
                 yield from _change_lines(change)
+            elif change.detail:
+                yield Line("", str(role), words.clean(change.detail))
             elif change.reason is Reason.REUSED and making and role is Role.TRAINING:
                 yield Line("", str(role), f"run {_short(change)} is reused: nothing is trained")
         yield from _follow_lines(role, later, others)
@@ -157,7 +159,9 @@ def _follow_lines(role: Role, follow: Sequence[Change], others: int) -> Iterator
         yield Line(">", str(role), _joined([words.condition(made.waits_on, gated), shares], ": "))
     elif updated:
         paths = ", ".join(words.clean(item.path) for change in updated for item in change.fields)
-        yield Line(">", str(role), f"once it is ready: {shares or paths}")
+        judged = all(change.reason is Reason.JUDGED for change in updated)
+        later = "once it is evaluated: its gate judges it" if judged else f"once it is ready: {shares or paths}"
+        yield Line(">", str(role), later)
     for change in deleted:
         gone = f"{_short(change)} is deleted once the new one has the traffic"
         yield Line(">", str(role), gone if change.reason is Reason.SUPERSEDED else _deleted(change))

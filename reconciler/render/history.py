@@ -196,7 +196,7 @@ def answering_text(name: str, rows: Sequence[Row], strange: Sequence[tuple[str, 
         ]
         text.append(f"         {'  '.join(fact for fact in facts if fact)}\n")
         if row.labelled:
-            text.append(f"         its model was registered from commit {words.clean(row.labelled)[:SHOWN]}\n")
+            text.append(f"         its model was last written from commit {words.clean(row.labelled)[:SHOWN]}\n")
     for stamp, share in strange:
         text.append(f"  {share:>3} %  ").append(words.clean(stamp)[:RUN_SHOWN], "bold red")
         text.append("  no commit of this branch wants what answers here\n")

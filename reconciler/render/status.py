@@ -135,4 +135,5 @@ def _note(changes: Sequence[Change], wanted: bool) -> str:
                 detail = words.clean(change.detail)
                 return f"{change.reason}: {detail}" if detail else str(change.reason)
     moving = [change for change in changes if change.action.mutates]
-    return f"{len(moving)} change{'s' * (len(moving) != 1)} to apply" if moving else "in sync"
+    doubts = next((words.clean(change.detail) for change in changes if not change.action.mutates and change.detail), "")
+    return f"{len(moving)} change{'s' * (len(moving) != 1)} to apply" if moving else doubts or "in sync"

@@ -147,7 +147,7 @@ def said(change: Change) -> tuple[str, ...]:
     if verdict is None or verdict.imagined or change.address.role is not Role.MODEL or not change.action.mutates:
         return ()
     if not verdict.passed:
-        return ("gate not passed",) if change.action is Action.CREATE else ()
+        return ("gate not passed",) if change.action is Action.CREATE else (f"gate not passed: {clean(verdict.words)}",)
     return tuple(f"gate passed: {clean(text)}" for text in ([item.words for item in verdict.judged] or [verdict.words]))
 
 

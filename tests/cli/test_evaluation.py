@@ -105,6 +105,7 @@ def test_a_model_that_fails_on_the_new_rows_says_so_and_goes_on_serving(
 
     assert before == "passed"
     assert verdict() == "failed", judged[1]
+    assert "serves, and does not pass its gate: " in said(capsys, "status")[1]
     assert made(url) == {"CreateCustomJob": 1}
     document = json.loads(said(capsys, "plan", "--format", "json")[1])
     deployment = next(change for change in document["changes"] if change["role"] == "deployment")

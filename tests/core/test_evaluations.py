@@ -79,7 +79,7 @@ def serving(*records: Record) -> Snapshot:
     assert said is not None
     things = [live(one) for one in wanted[3:]]
     registered = live(model(), outputs={"gate": said.label})
-    job = live(training(), declared={"data.eval": "rows-1"})
+    job = live(training(), declared={"data.eval": "rows-1", "adapter.r": 8})
     seen = snapshot(job, registered, *things, records=(record(training()), first, *records))
     return replace(seen, verdicts={said.key: replace(said, judged=(), kept=True)})
 
@@ -136,6 +136,22 @@ def test_what_the_new_rows_say_is_kept_and_takes_nothing_down(loss: float, word:
     assert change.verdict is not None
     assert change.verdict.stamp == evaluation(2).stamp
     assert the(made, Role.DEPLOYMENT).action is Action.NOOP
+    kept = replace(change.verdict, judged=(), kept=True)
+    after = replace(serving(measured(2, loss)), verdicts={kept.key: kept})
+    doubts = the(plan(desired(2), after), Role.DEPLOYMENT).detail
+    assert doubts == ("" if word == "passed" else f"serves, and does not pass its gate: {kept.words}")
+
+
+def test_what_is_no_longer_measured_is_named_as_well() -> None:
+    seen = serving()
+    scored = tuple(
+        replace(item, declared={**item.declared, "evaluation.metrics": ["rouge_l"]}) if item.declared else item
+        for item in seen.live
+    )
+
+    made = plan(desired(2), replace(seen, live=scored))
+
+    assert [item.path for item in the(made, Role.EVALUATION).fields] == ["data.eval", "evaluation.metrics"]
 
 
 def test_a_revert_to_the_old_rows_measures_nothing() -> None:
