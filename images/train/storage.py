@@ -214,6 +214,8 @@ def _google_failure(uri: str, error: Exception) -> Exception | None:
         )
     if isinstance(error, api.NotFound):
         return StorageFailed(f"{uri} is not there", "Check the bucket and the name.")
+    if isinstance(error, api.RetryError):
+        return StorageFailed(f"{uri} cannot be reached ({_first_line(error)})", "Check the network, then run again.")
     if isinstance(error, api.GoogleAPIError):
         return StorageFailed(f"{uri}: {_first_line(error)}", "Run again; if it persists, check the bucket's settings.")
     return None
