@@ -6,7 +6,6 @@ operations of an endpoint that lacks its deployment, the claim behind something 
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor, Future
@@ -18,17 +17,17 @@ from reconciler.backends.deploys import from_operations
 from reconciler.backends.registry import KINDS
 from reconciler.cloud import claims, verdicts
 from reconciler.cloud.adoption import adoptable
+from reconciler.cloud.records import record_of
 from reconciler.cloud.refusals import refused
 from reconciler.cloud.site import EIGHT, Workers
 from reconciler.cloud.storage import Listed, Storage
 from reconciler.cloud.vertex import Vertex
 from reconciler.core.diff import setting_changes
 from reconciler.core.errors import NotFound
-from reconciler.core.evaluations import EVALUATES, with_evaluations
+from reconciler.core.evaluations import with_evaluations
 from reconciler.core.identity import deployed_id
 from reconciler.core.moves import adopted, adopted_claims, belongs_to, moves_of
 from reconciler.core.resources import (
-    SHORT,
     Address,
     Claim,
     Json,
@@ -104,8 +103,8 @@ def take_snapshot(
         live += asked
         live += _versions(vertex, target, live, wanted, pool)
         live += _deploys(vertex, live, wanted, known, claim_objects, pool)
-        runs = {item.stamp: item for item in filter(None, map(_record, listing.runs.result()))}
-        records = with_evaluations(runs, filter(None, map(_record, listing.evaluations.result())))
+        runs = {item.stamp: item for item in filter(None, map(record_of, listing.runs.result()))}
+        records = with_evaluations(runs, filter(None, map(record_of, listing.evaluations.result())))
         live = _with_declared(storage, live, wanted, claim_objects, moves, pool, records)
         live += refused(known, wanted, live)
         said = verdicts.verdicts_in(verdict_listing.result()) if verdict_listing else {}
@@ -291,42 +290,6 @@ def _by_key(claim_objects: Iterable[Listed], moves: Mapping[str, str]) -> dict[s
         return {key: listed for listed in objects for key in claims.claims_in([listed])}
     moved = {key: listed for listed in objects for key in adopted_claims(claims.claims_in([listed]), moves)}
     return {**moved, **{key: listed for listed in objects for key in claims.claims_in([listed]) if key in moved}}
-
-
-def _record(listed: Listed) -> Record | None:
-    """A record from the metadata of its object, of a run or an evaluation; None for locks and for what is not one."""
-    name = listed.name.rsplit("/", 1)[-1]
-    metadata = listed.metadata
-    if not name.endswith(".json") or "artifact_uri" not in metadata:
-        return None
-    try:
-        metrics = {key: float(value) for key, value in json.loads(metadata.get("metrics") or "{}").items()}
-    except (ValueError, TypeError, AttributeError):
-        metrics = {}
-    outputs = {key: metadata.get(key, "") for key in _OUTPUTS if key in metadata or key in _ALWAYS}
-    rows = metadata.get("eval_rows", "")
-    return Record(
-        name[:SHORT],
-        outputs,
-        metrics,
-        eval_digest=metadata.get("eval_digest", ""),
-        eval_rows=int(rows) if rows.isdecimal() else 0,
-        pruned=metadata.get("pruned") == "true",
-        since=listed.updated,
-        seconds=_number(metadata),
-        of=metadata.get("training", "")[:SHORT],
-    )
-
-
-_ALWAYS = ("artifact_uri", "artifact_digest", "job", "experiment")
-_OUTPUTS = (*_ALWAYS, EVALUATES, "scores_uri")
-
-
-def _number(metadata: Mapping[str, str]) -> float:
-    try:
-        return float(metadata.get("train_seconds") or 0.0)
-    except ValueError:
-        return 0.0
 
 
 def _version_key(model: str) -> str:
