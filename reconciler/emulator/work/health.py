@@ -68,7 +68,7 @@ class Health:
             silent = 0 if sick == 0 or await _listens(url, probing.within_s) else silent + 1
 
     async def _answers(self, url: str, within_s: float) -> bool:
-        with suppress(httpx.HTTPError):
+        with suppress(httpx.HTTPError, httpx.InvalidURL):  # a route that none can have is never healthy
             return (await self.client.get(url, timeout=within_s)).status_code == httpx.codes.OK
         return False
 
