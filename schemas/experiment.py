@@ -16,6 +16,7 @@ from schemas.primitives import ADOPTED, Block, Labels, Name, listed
 from schemas.quantization import QLORA, Quantization
 from schemas.run import Run
 from schemas.serving import Serving
+from schemas.sweep import Sweep
 from schemas.training import Training
 
 BATCH = "training.effective_batch"
@@ -62,6 +63,9 @@ class Experiment(Manifest):
     adapter: Adapter = Field(default_factory=Adapter)
     quantization: Quantization = Field(default_factory=Quantization)
     training: Training = Field(default_factory=Training)
+    sweep: Sweep | None = Field(
+        None, description="Try several values and keep the best; leave it out for one training."
+    )
     run: Run = Run()
     evaluation: Evaluation = Evaluation()
     serving: Serving | None = Field(None, description="How it serves; leave it out to train only.")

@@ -54,6 +54,7 @@ _RULES: tuple[Callable[[Experiment], Iterator[Finding]], ...] = (
     training_rules.bounds,
     serving_rules.run,
     training_rules.evaluation,
+    training_rules.sweep,
     serving_rules.serving,
     _not_yet,
 )

@@ -69,6 +69,10 @@ class RunRecord(_Lenient):
     sample: dict[str, str] = Field(default_factory=dict, description="One decoded row and its loss mask.")
     spec: dict[str, Any] = Field(default_factory=dict, description="What the run was told; it names secrets, at most.")
     merged_from: str = Field("", description="The adapter's folder, where an adapter was merged and nothing trained.")
+    trial: str = Field("", description="Which trial of a sweep it is.", exclude_if=lambda value: not value)
+    chosen: dict[str, bool | int | float | str] = Field(
+        default_factory=dict, description="The values that the sweep chose.", exclude_if=lambda value: not value
+    )
     pruned: bool = False
 
 

@@ -7,9 +7,10 @@ from difflib import get_close_matches
 from typing import NamedTuple
 
 from schemas import gate, methods
+from schemas.effects import Effect
 from schemas.experiment import Experiment
 from schemas.finding import Finding
-from schemas.keys import Keys
+from schemas.keys import Keys, table
 
 
 def method(it: Experiment) -> Iterator[Finding]:
@@ -282,6 +283,35 @@ def evaluation(it: Experiment) -> Iterator[Finding]:
                 "no mean of samples is equal to a number with any probability",
                 "Write >= or <=, or delete `confidence`.",
             )
+
+
+def sweep(it: Experiment) -> Iterator[Finding]:
+    """A sweep tries keys that there are, is compared by what is measured, and runs on one kind of machine."""
+    if it.sweep is None:
+        return
+    for path, one in it.sweep.parameters.items():
+        block, _, key = path.partition(".")
+        rows = table()[block].keys if block in ("training", "adapter") else {}
+        where = ("sweep", "parameters", path)
+        if key not in rows or rows[key].effect != Effect.RETRAIN:
+            known = [f"{one}.{name}" for one in ("training", "adapter") for name in table()[one].keys]
+            remedy = f"{_meant(path, known)}Name a key of `training` or `adapter` that changes what is learnt."
+            yield Finding(where, "sweep", f"`{path}` cannot be tried", remedy)
+        elif it.sweep.algorithm == "grid" and one.values is None and not one.whole:
+            yield Finding(where, "sweep", "a grid cannot go through a range of fractions", "Write `values`.")
+    by = tuple(name for name in (*gate.ALWAYS, *gate.SCORED) if name not in ("train_loss", gate.SQL))
+    if it.sweep.metric not in by:
+        yield Finding(
+            ("sweep", "metric"),
+            "sweep",
+            f"trials cannot be compared by `{it.sweep.metric}`",
+            f"{_meant(it.sweep.metric, by)}There are {', '.join(by)}.",
+        )
+    if it.method == "full" and any(path.startswith("adapter.") for path in it.sweep.parameters):
+        yield Finding(("sweep", "parameters"), "sweep", "`method: full` has no adapter", "Try keys of `training`.")
+    if len(it.run.scheduling.strategy) > 1 or it.run.regions:
+        at = ("run", "regions") if it.run.regions else ("run", "scheduling", "strategy")
+        yield Finding(at, "sweep", "a sweep runs on one kind of machine, in the target's region", "Name one strategy.")
 
 
 def _own(it: Experiment) -> Iterator[Finding]:

@@ -66,6 +66,16 @@ class DataSource(_Strict):
         return self.eval is not None or self.eval_fraction is not None
 
 
+class SweepOrder(_Strict):
+    """This spec is one trial of a sweep, and the values come as arguments. `records` is the folder of their records."""
+
+    metric: str
+    records: str
+    keys: tuple[str, ...] = Field(description="What is tried: `training.learning_rate`, ...")
+    fraction: float
+    seed: int = 0
+
+
 class Scoring(_Strict):
     """How the evaluation goes beyond the named metrics; the keys are the manifest's (`schemas/evaluation.py`)."""
 
@@ -143,6 +153,7 @@ class TrainingSpec(_Strict):
     training: dict[str, Any] = Field(default_factory=dict)
     metrics: tuple[str, ...] = Field((), description="Evaluation metrics beyond the loss, by name.")
     generation: dict[str, Any] = Field(default_factory=dict, description="SamplingParams for evaluation generations.")
+    sweep: SweepOrder | None = Field(None, exclude_if=_absent)
     scoring: Scoring = Field(Scoring(), exclude_if=lambda value: value == Scoring())
     evaluation: EvaluationOrder | None = Field(None, exclude_if=_absent)
     merge: str | None = Field(

@@ -20,6 +20,7 @@ from images.train.launcher import enter
 from images.train.progress import Progress
 from images.train.signals import Notice, Signalled
 from images.train.storage import Storage
+from images.train.trial import of_trial
 from schemas.training_spec import TrainingSpec
 
 
@@ -30,7 +31,7 @@ def main(argv: list[str] | None = None) -> int:
     given.add_argument("--spec", help="the training spec as JSON")
     given.add_argument("--spec-file", help="a local path or gs:// address of the spec")
     parser.add_argument("--out", help="the artifact's folder where AIP_MODEL_DIR is not set")
-    asked = parser.parse_args(argv)
+    asked, further = parser.parse_known_args(argv)
     progress, storage, notice = Progress(sys.stdout), Storage(), Notice()
     try:
         notice.listen()
@@ -52,7 +53,7 @@ def main(argv: list[str] | None = None) -> int:
             return ended
         from images.train.run import run
 
-        run(spec, folder, progress, storage, os.environ, notice)
+        run(of_trial(spec, further, os.environ), folder, progress, storage, os.environ, notice)
     except Signalled as signalled:
         return _failed(progress, Interrupted(f"Interrupted by {signalled}", "Run again; nothing was recorded."))
     except Exception as error:

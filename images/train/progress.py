@@ -16,6 +16,7 @@ Every line is `LORAFORM ` followed by one JSON object with sorted keys and witho
     saved      step, uri                             (a checkpoint to go on from was written)
     evaluation step, eval_loss, eval_mean_token_accuracy, eval_num_tokens
     checkpoint epoch, step, uri                      (the artifact as it is after this epoch, where they are kept)
+    trial      trial, and what the trial of a sweep is compared by
     metrics    the final metrics by name
     done       record, artifact_uri, artifact_digest, seconds, reused (true: an earlier run's record stood there)
     failed     cause, exit_code, message             (and the same message as the last, plain line: `error: ...`)

@@ -10,7 +10,7 @@ import io
 import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,10 @@ from images.train import harness, trackers
 from images.train import record as records
 from images.train.base import locate, locate_tokenizer
 from images.train.dataset import Raw, prepare, read_files, sample
+from images.train.failures import SpecInvalid
 from images.train.hub import Hub
 from images.train.lock import take, this_process
+from images.train.masks import Encoded
 from images.train.processes import Processes, join
 from images.train.progress import Progress
 from images.train.resume import clear
@@ -28,6 +30,8 @@ from images.train.settings import reading
 from images.train.signals import Notice
 from images.train.storage import Storage
 from images.train.tensorboard import VARIABLE, Board
+from images.train.trial import chosen, held_apart, report
+from schemas.gate import SCORED
 from schemas.run_record import Counts, RunRecord
 from schemas.training_spec import TrainingSpec
 
@@ -118,7 +122,7 @@ def _train(run_: _Run, raw: Raw, check: Callable[[], None]) -> RunRecord:
     from images.train.artifact import write_artifact
     from images.train.card import write_card
     from images.train.checkpoints import keeper
-    from images.train.evaluation import EvalRows, evaluate
+    from images.train.evaluation import EvalRows, Settings, evaluate
     from images.train.evaluation_files import write_evaluation
     from images.train.evaluation_order import settings_of
     from images.train.fitting import expected_steps, fit
@@ -139,6 +143,11 @@ def _train(run_: _Run, raw: Raw, check: Callable[[], None]) -> RunRecord:
     with tempfile.TemporaryDirectory(prefix="loraform-words-") as written:
         refuse_another_rendering(tokenizer, Path(written), trust_remote_code=spec.model.trust_remote_code)
     rows = prepare(raw, spec.data, tokenizer, stops, reading(spec), progress, spec.scoring.max_samples)
+    apart: list[Encoded] = []
+    if spec.sweep is not None:
+        learnt, apart = held_apart(rows.train, spec.sweep.fraction, spec.sweep.seed)
+        rows = replace(rows, train=tuple(learnt))
+        progress.note(f"{len(apart)} training rows are held back to compare the trials by, as sweep.fraction asks")
     shown = sample(rows.train[0], tokenizer)
     progress.say("sample", **shown)
 
@@ -216,6 +225,14 @@ def _train(run_: _Run, raw: Raw, check: Callable[[], None]) -> RunRecord:
             write_card(out, spec, metrics, digest)
             check()
             storage.upload_folder(out, run_.target)
+        if run_.processes.first and spec.sweep is not None:
+            artifact = Artifact(out, base, spec.model, spec.method, quantization)
+            one = Settings(metrics=tuple({spec.sweep.metric} & set(SCORED)), against_base=False)
+            by = evaluate(one, artifact, EvalRows(apart, tokenizer, stops, ""), hardware, progress)
+            if spec.sweep.metric not in by.metrics:
+                raise SpecInvalid(f"nothing measures sweep.metric {spec.sweep.metric!r}", "Name another one.")
+            report(spec.sweep.metric, by.metrics[spec.sweep.metric], steps, env)
+            progress.say("trial", trial=env.get("CLOUD_ML_TRIAL_ID", ""), **by.metrics)
         progress.say("metrics", **metrics)
         board.add({f"final/{name}": value for name, value in metrics.items()}, steps)
         if run_.processes.first:
@@ -253,4 +270,6 @@ def _train(run_: _Run, raw: Raw, check: Callable[[], None]) -> RunRecord:
         region=spec.provenance.region,
         sample=shown,
         spec=spec.model_dump(mode="json"),
+        trial=env.get("CLOUD_ML_TRIAL_ID", "") if spec.sweep else "",
+        chosen=chosen(spec),
     )

@@ -108,7 +108,7 @@ def create(change: Change, scene: Scene) -> tuple[Call, ...]:
     rung = resource.rungs[change.rung] if resource.rungs else None
     several = len(resource.rungs) > 1
     pools = [
-        _with_arguments(pool, scene, partial(told, job_spec, rung if several else None))
+        with_arguments(pool, scene, partial(told, job_spec, rung if several else None))
         for pool in payloads.messages(job_spec, "worker_pool_specs")
     ]
     stamps = {**change.stamps, labels.RUNG: str(change.rung)} if several else change.stamps
@@ -178,7 +178,7 @@ def _spent(payload: Payload, spec: Payload, phase: Phase) -> dict[str, Json]:
     return {"run_seconds": ended - begun, "accelerators": taken} if begun and ended > begun else {}
 
 
-def _with_arguments(
+def with_arguments(
     pool: Mapping[str, Json], scene: Scene, tell: Callable[[Mapping[str, Json]], Mapping[str, Json]]
 ) -> Json:
     """Write the training spec, a mapping until now, as the container's `--spec` argument, with its provenance."""

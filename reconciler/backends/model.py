@@ -72,7 +72,10 @@ def serving_spec(subject: Subject, serving: Serving) -> ServingSpec:
         experiment=experiment.name,
         form="full" if experiment.method == "full" or serving.form == "merged" else "adapter",
         model=subject.model_source(),
-        rank=largest_rank(experiment.adapter.effective("r"), experiment.adapter.effective("rank_pattern")),
+        rank=max(
+            largest_rank(experiment.adapter.effective("r"), experiment.adapter.effective("rank_pattern")),
+            experiment.sweep.largest("adapter.r") if experiment.sweep else 1,
+        ),
         engine=dict(serving.engine),
         generation=dict(serving.generation),
     )

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from reconciler.backends import custom_job, deployment, endpoint, model
+from reconciler.backends import custom_job, deployment, endpoint, model, sweep_job
 from reconciler.backends.kind import Kind
 
 KINDS: Mapping[str, Kind] = MappingProxyType(
-    {kind.name: kind for kind in (custom_job.KIND, model.KIND, endpoint.KIND, deployment.KIND)}
+    {kind.name: kind for kind in (custom_job.KIND, sweep_job.KIND, model.KIND, endpoint.KIND, deployment.KIND)}
 )
 """By the word that `Resource.kind` and `LiveResource.kind` carry."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from reconciler.backends import custom_job, labels
+from reconciler.backends import custom_job, labels, sweep_job
 from reconciler.backends.rungs import rungs
 from reconciler.backends.subject import Subject, attempt_key, environment, given, machine_spec
 from reconciler.core.identity import identity_of
@@ -16,7 +16,16 @@ from reconciler.core.resources import SHORT, Address, Json, Resource, Role, Valu
 from schemas.effects import Effect
 from schemas.machine import Machine, TrainingMachine
 from schemas.primitives import seconds
-from schemas.training_spec import DataSource, EvaluationOrder, MixedRows, Output, Provenance, Scoring, TrainingSpec
+from schemas.training_spec import (
+    DataSource,
+    EvaluationOrder,
+    MixedRows,
+    Output,
+    Provenance,
+    Scoring,
+    SweepOrder,
+    TrainingSpec,
+)
 
 RECIPE: int = TrainingSpec.model_fields["recipe"].default
 """The trainer's recipe: raised by hand, with a `!`, when the same spec means another result on purpose."""
@@ -43,14 +52,17 @@ def desired(subject: Subject) -> Resource:
     evaluates = evaluation_identity(subject, identity) if evaluates_itself(subject) else ""
     own_labels = {labels.EVALUATES: evaluates[:SHORT]} if evaluates else {}
 
+    sweep = subject.experiment.sweep
+
     def body() -> Mapping[str, Value]:
         spec = training_spec(subject, identity, evaluates).model_dump(mode="json")
         output = subject.target.artifact_uri(identity, run.attempt)
-        return job_body(subject, identity, spec, machine=run.machine, output=output, own_labels=own_labels)
+        job = job_body(subject, identity, spec, machine=run.machine, output=output, own_labels=own_labels)
+        return job if sweep is None else sweep_job.sweep_body(sweep, job)
 
     return Resource(
         address=subject.address(Role.TRAINING),
-        kind=custom_job.NAME,
+        kind=custom_job.NAME if sweep is None else sweep_job.NAME,
         identity=identity,
         attempt_key=attempt_key(_settings(subject)),
         fields=Later(lambda: subject.fields(Effect.RETRAIN, Effect.RUN, Effect.EVALUATE)),
@@ -59,8 +71,9 @@ def desired(subject: Subject) -> Resource:
         uploads=subject.uploads(*READ),
         once=True,
         evaluates=evaluates[:SHORT],
-        accelerators=run.machine.accelerator_count * run.machine.replica_count,
-        rungs=rungs(subject, identity),
+        accelerators=run.machine.accelerator_count * run.machine.replica_count * (sweep.at_once if sweep else 1),
+        runs=sweep.trials if sweep else 1,
+        rungs=rungs(subject, identity) if sweep is None else (),
         timeout=float(seconds(run.scheduling.timeout)) if run.scheduling.timeout else 0.0,
         lets_finish=run.on_change == "finish",
         protect=subject.experiment.protect,
@@ -144,6 +157,7 @@ def training_spec(subject: Subject, identity: str, evaluates: str = "") -> Train
         training=dict(experiment.training),
         metrics=experiment.evaluation.metrics if evaluates else (),
         generation=dict(experiment.serving.generation) if experiment.serving else {},
+        sweep=_sweep(subject, identity),
         scoring=_scoring(subject) if evaluates else Scoring(base=False),
         evaluation=EvaluationOrder(identity=evaluates) if evaluates else None,
         output=Output(
@@ -153,6 +167,19 @@ def training_spec(subject: Subject, identity: str, evaluates: str = "") -> Train
             resume_every=SPOT_S if {"spot", "flex_start"} & set(experiment.run.scheduling.strategy) else STANDARD_S,
         ),
         provenance=Provenance(manifest=subject.source.path),
+    )
+
+
+def _sweep(subject: Subject, identity: str) -> SweepOrder | None:
+    sweep = subject.experiment.sweep
+    if sweep is None:
+        return None
+    return SweepOrder(
+        metric=sweep.metric,
+        records=subject.target.trials_uri(identity),
+        keys=tuple(sorted(sweep.parameters)),
+        fraction=sweep.fraction,
+        seed=sweep.seed,
     )
 
 

@@ -134,7 +134,7 @@ def _look_for(site: Site, change: Change, resource: Resource, lost: LostAnswer) 
 def _standing(site: Site, change: Change, resource: Resource) -> LiveResource | None:
     """A job of this identity that the plan did not know to have failed: creating another would train twice."""
     known = change.before.created if change.before and change.before.stamp == resource.stamp else 0.0
-    for job in runs_of(site.vertex, site.target, resource.stamp):
+    for job in runs_of(site.vertex, site.target, resource.stamp, resource.kind):
         if job.phase is not Phase.FAILED:
             if job.phase is Phase.READY and job.created <= known:
                 continue  # a job that succeeded without a record, whose attempt was raised

@@ -15,6 +15,7 @@ from reconciler.cloud.causes import with_causes
 from reconciler.cloud.lease import acquire
 from reconciler.cloud.site import Site
 from reconciler.cloud.snapshot import Listing, take_snapshot
+from reconciler.cloud.sweeps import due, settle
 from reconciler.core.changes import Action, Plan
 from reconciler.core.errors import Diagnostic, Stale
 from reconciler.core.guardrails import Limits
@@ -89,6 +90,8 @@ def one_pass(
     """
     with acquire(site.storage, site.target, site.clock, stop=stop) as lease:
         seen = look(site, wish)
+        if settle(site, seen.snapshot):
+            seen = look(site, wish)
         on_plan(seen.plan)
         if expect and seen.plan.id != expect:
             raise Stale(f"the plan is {seen.plan.id} now, not {expect}", "Read the new plan and accept that one.")
@@ -130,7 +133,7 @@ def converge(
     while True:
         seen = look(site, wish)
         acted = bool(seen.plan.now)
-        if acted:
+        if acted or due(seen.snapshot):
             seen = one_pass(site, wish, stop=stop, on_result=on_result)
             done += [result for result in seen.results if result.change.action.mutates]
         on_progress(seen)

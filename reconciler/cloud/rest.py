@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 PAGED: Mapping[str, str] = MappingProxyType(
     {
         "ListCustomJobs": "{parent}/customJobs",
+        "ListHyperparameterTuningJobs": "{parent}/hyperparameterTuningJobs",
         "ListModels": "{parent}/models",
         "ListModelVersions": "{name}:listVersions",
         "ListEndpoints": "{parent}/endpoints",

@@ -45,6 +45,7 @@ K = TypeVar("K")
 
 LISTS = (
     ("custom_job", "JobService", "ListCustomJobs", "custom_jobs"),
+    ("sweep_job", "JobService", "ListHyperparameterTuningJobs", "hyperparameter_tuning_jobs"),
     ("model", "ModelService", "ListModels", "models"),
     ("endpoint", "EndpointService", "ListEndpoints", "endpoints"),
 )
@@ -117,16 +118,18 @@ def fleet_filter(fleet: str) -> str:
     return f"labels.{labels.FLEET}={fleet}"
 
 
-def runs_of(vertex: Vertex, target: Target, stamp: str) -> tuple[LiveResource, ...]:
-    """The custom jobs of one training identity, as the service lists them right now, in all regions of the target."""
+def runs_of(vertex: Vertex, target: Target, stamp: str, kind: str = "custom_job") -> tuple[LiveResource, ...]:
+    """The jobs of one training identity, as the service lists them right now, in all regions of the target.
+
+    `kind` is the kind of the jobs: a sweep's are another list.
+    """
     query = f"{fleet_filter(target.fleet)} AND labels.{labels.IDENTITY}={stamp}"
+    service, method, items = next(row[1:] for row in LISTS if row[0] == kind)
     return tuple(
         live
         for region in target.regions
-        for payload in vertex.list(
-            "JobService", "ListCustomJobs", {"parent": target.parent_in(region), "filter": query}, "custom_jobs"
-        )
-        for live in KINDS["custom_job"].live(payload, target.fleet)
+        for payload in vertex.list(service, method, {"parent": target.parent_in(region), "filter": query}, items)
+        for live in KINDS[kind].live(payload, target.fleet)
         if live.stamp == stamp
     )
 

@@ -37,7 +37,7 @@ def _impact(name: str, made: Sequence[Change], live: Sequence[LiveResource], rec
     recreated = any(change.reason is Reason.RECREATED for change in made)
     return Impact(
         experiment=name,
-        runs=len(starts),
+        runs=sum(one.runs for one in starts),
         evaluations=sum(_creates(change, Role.EVALUATION) for change in made),
         accelerators=sum(run.accelerators for run in starts),
         lasted=_number(last.outputs.get("run_seconds")) if last else None,

@@ -43,7 +43,8 @@ def guard(changes: Iterable[Change], limits: Limits, world: World) -> tuple[Chan
     starts = [change for change in changes if _starts(change)]
     losing = {change.address.experiment for change in changes if _removes(change)} - limits.allow_delete
     experiments = {change.address.experiment for change in changes} | world.still
-    too_many_starts = len(starts) > max(limits.new_runs, limits.allow_runs)
+    begun = sum(change.after.runs for change in starts if change.after)
+    too_many_starts = begun > max(limits.new_runs, limits.allow_runs)
     taken = sum(_takes(change) for change in changes)
     too_many_taken = limits.new_accelerators is not None and taken > limits.new_accelerators and not limits.allow_runs
     too_many_losing = len(losing) > max(limits.deletes, int(limits.delete_share * len(experiments)))
@@ -51,9 +52,9 @@ def guard(changes: Iterable[Change], limits: Limits, world: World) -> tuple[Chan
     serving = sum(address.role is Role.DEPLOYMENT for address in world.desired)
     too_many_rolled = rolled > max(limits.roll_share * serving, limits.allow_rolls)
     guarded = tuple(
-        _hold(change, f"{len(starts)} training starts in one plan: --allow-runs {len(starts)}")
+        _hold(change, f"{begun} training starts in one plan: --allow-runs {begun}")
         if too_many_starts and _starts(change)
-        else _hold(change, f"{taken} accelerators taken in one plan: --allow-runs {max(1, len(starts))}")
+        else _hold(change, f"{taken} accelerators taken in one plan: --allow-runs {max(1, begun)}")
         if too_many_taken and _takes(change)
         else _hold(change, f"another image for {rolled} of {serving} deployments: --allow-rolls {rolled}")
         if too_many_rolled and _rolls(change, world)

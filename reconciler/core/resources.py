@@ -177,6 +177,8 @@ class Resource:
     born: Mapping[str, Json] = field(default_factory=dict)
     """The settings in `spec` that a create cannot give and that start otherwise (`{"traffic": 0}`)."""
     accelerators: int = 0
+    runs: int = 1
+    """Of a training: how many a start of it starts, the trials of a sweep."""
     """GPUs or TPUs that its creation takes at once, over all replicas."""
     timeout: float = 0.0
     """How long a run may take, in seconds; 0 where the manifest sets no limit."""

@@ -85,6 +85,10 @@ class Target:
         """What an interrupted training goes on from, whichever attempt it is."""
         return f"{self.folder}/checkpoints/{identity}"
 
+    def trials_uri(self, identity: str) -> str:
+        """The folder of the records that the trials of a sweep leave."""
+        return f"{self.folder}/trials/{identity}"
+
     def content_uri(self, digest: str) -> str:
         """The folder of a file or a tree of the repository, under its content hash."""
         return f"{self.folder}/data/{digest}"

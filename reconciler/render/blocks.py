@@ -217,6 +217,8 @@ def _machine(resource: Resource) -> str:
     if found.get("accelerator_type"):
         card = words.value(found["accelerator_type"]).removeprefix("NVIDIA_").replace("_", " ")
         parts.append(f"{words.value(found.get('accelerator_count', 1))} x {card}")
+    if resource.runs > 1:
+        parts.insert(0, f"{resource.runs} trials")
     strategy = found.get("strategy")
     if strategy:
         steps = [strategy] if isinstance(strategy, str) else list(strategy) if isinstance(strategy, Sequence) else []

@@ -91,7 +91,7 @@ def test_lists_read_as_json_say_what_googles_own_types_say(site: Site) -> None:
         assert list(site.vertex.list(service, method, request, items)) == theirs != []
 
 
-def test_a_snapshot_of_a_fleet_in_sync_is_six_listings_and_nothing_else(site: Site, url: str) -> None:
+def test_a_snapshot_of_a_fleet_in_sync_is_seven_listings_and_nothing_else(site: Site, url: str) -> None:
     desired = [resource for number in range(3) for resource in whole(site.target, f"bot-{number}")]
     for resource in desired:
         if resource.once:
@@ -103,6 +103,7 @@ def test_a_snapshot_of_a_fleet_in_sync_is_six_listings_and_nothing_else(site: Si
 
     assert Counter(call["method"].rsplit(".", 1)[-1] for call in emulator_calls(url)) == {
         "ListCustomJobs": 1,
+        "ListHyperparameterTuningJobs": 1,
         "ListModels": 1,
         "ListEndpoints": 1,
         "GET": 3,

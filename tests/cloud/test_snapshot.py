@@ -59,7 +59,12 @@ def test_a_snapshot_of_many_experiments_costs_as_many_calls_as_of_one(site: Site
     take_snapshot(site.vertex, site.storage, site.target, desired)
 
     methods = Counter(call["method"].rsplit(".", 1)[-1] for call in emulator_calls(url) if "Service" in call["method"])
-    assert methods == {"ListCustomJobs": 1, "ListModels": 1, "ListEndpoints": 1}
+    assert methods == {
+        "ListCustomJobs": 1,
+        "ListHyperparameterTuningJobs": 1,
+        "ListModels": 1,
+        "ListEndpoints": 1,
+    }
 
 
 def test_an_older_version_of_a_model_is_found_when_git_wants_it_again(site: Site) -> None:

@@ -98,6 +98,7 @@ def test_a_target_knows_where_everything_of_its_fleet_lies() -> None:
     assert target.served_uri("id") == "gs://acme-llm/loraform/acme/served/id.json"
     assert target.artifact_uri("id", 2) == "gs://acme-llm/loraform/acme/artifacts/id/attempt-2"
     assert target.content_uri("hash") == "gs://acme-llm/loraform/acme/data/hash"
+    assert target.trials_uri("id") == "gs://acme-llm/loraform/acme/trials/id"
     assert target.checkpoints_uri("id") == "gs://acme-llm/loraform/acme/checkpoints/id"
 
 

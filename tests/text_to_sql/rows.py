@@ -58,7 +58,7 @@ def _row(dice: random.Random) -> dict[str, str]:
     topic = dice.choice(TOPICS)
     text, number = dice.choice(sorted(topic.texts)), dice.choice(topic.numbers)
     other = next(one for one in topic.numbers if one != number)
-    value, bound, few = dice.choice(topic.texts[text]), dice.randrange(10, 100), dice.randrange(2, 6)
+    value, bound, few = dice.choice(topic.texts[text]), 10 * dice.randrange(1, 10), dice.randrange(2, 6)
     table, name = topic.table, topic.name
     asked, query = dice.choice(
         (
