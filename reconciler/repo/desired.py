@@ -17,7 +17,7 @@ from reconciler.core.errors import Diagnostic, Severity
 from reconciler.core.resources import Resource, Source
 from reconciler.core.target import Target
 from reconciler.repo.checks import FROM
-from reconciler.repo.files import Files
+from reconciler.repo.files import AnyFiles
 from reconciler.repo.inputs import Problem, inputs_of
 from schemas.effects import declared_fields
 from schemas.experiment import Experiment
@@ -31,7 +31,7 @@ def desired(
     experiments: Iterable[tuple[Experiment, Locate]],
     project: Project,
     target: Target,
-    files: Files,
+    files: AnyFiles,
     trained: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[tuple[Resource, ...], tuple[Diagnostic, ...]]:
     """The resources that git wants on `target`, by experiment and role, and what is in the way, by place.
@@ -74,7 +74,7 @@ def resources_of(subject: Subject) -> tuple[Resource, ...]:
 
 
 def _of_experiment(
-    experiment: Experiment, locate: Locate, target: Target, files: Files, trained: Mapping[str, str]
+    experiment: Experiment, locate: Locate, target: Target, files: AnyFiles, trained: Mapping[str, str]
 ) -> tuple[tuple[Resource, ...], list[Diagnostic]]:
     inputs, problems = inputs_of(experiment, target, files)
     before = experiment.model.from_

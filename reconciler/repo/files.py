@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from reconciler.core.errors import LoraformError
 from reconciler.core.identity import canonical
@@ -54,6 +54,29 @@ class Content:
     def size(self) -> int:
         """Bytes in all."""
         return sum(entry.size for entry in self.entries)
+
+
+class AnyFiles(Protocol):
+    """What tells the content of paths: the working tree (`Files`), or a commit (`tree_files`)."""
+
+    root: Path
+    inputs: dict[tuple[str, str, str], Any]
+    """What `inputs` has made of what it found here."""
+
+    def content(self, path: str) -> Content:
+        """Hash the file or folder at `path`, relative to the root. Raises Unreadable."""
+
+    def matching(self, pattern: str) -> Content:
+        """Hash the files that a pattern with `*` names. Raises Unreadable."""
+
+    def text(self, path: str) -> str:
+        """The text of a small file, as UTF-8. Raises Unreadable."""
+
+    def exists(self, path: str) -> bool:
+        """Whether there is something at `path`."""
+
+    def is_folder(self, path: str) -> bool:
+        """Whether what stands at `path` is a folder."""
 
 
 class Files:

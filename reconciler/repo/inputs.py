@@ -14,7 +14,7 @@ from typing import NamedTuple, TypeAlias
 from reconciler.backends.subject import Input
 from reconciler.core.resources import Upload
 from reconciler.core.target import Target
-from reconciler.repo.files import Content, Files, Unreadable
+from reconciler.repo.files import AnyFiles, Content, Unreadable
 from reconciler.repo.locations import (
     BadLocation,
     HubId,
@@ -29,7 +29,7 @@ from schemas.experiment import Experiment
 _SHOWN = 12
 """Hex digits of a content hash that a plan prints."""
 
-Reader: TypeAlias = Callable[[str, Target, Files], Input]
+Reader: TypeAlias = Callable[[str, Target, AnyFiles], Input]
 
 
 Named: TypeAlias = tuple[str, str, str]
@@ -45,7 +45,7 @@ class Problem(NamedTuple):
     remedy: str
 
 
-def inputs_of(experiment: Experiment, target: Target, files: Files) -> tuple[dict[str, Input], list[Problem]]:
+def inputs_of(experiment: Experiment, target: Target, files: AnyFiles) -> tuple[dict[str, Input], list[Problem]]:
     """The inputs of an experiment by the field that names them, and what could not be read."""
     found: dict[str, Input] = {}
     problems: list[Problem] = []
@@ -88,7 +88,7 @@ def _mixed(parts: Sequence[Input], weights: Sequence[float]) -> Input:
     )
 
 
-def is_hub_id(text: str, files: Files) -> bool:
+def is_hub_id(text: str, files: AnyFiles) -> bool:
     """True for a model on a hub, and false for what lies in the repository or a bucket, or is no place at all."""
     try:
         return isinstance(base_location(text, files.root), HubId)
@@ -113,7 +113,7 @@ def named(experiment: Experiment) -> tuple[Named, ...]:
     return tuple((path, text, reader) for path, text, reader in every if text is not None)
 
 
-def facts_of(every: tuple[Named, ...], target: Target, files: Files, known: dict[Named, str]) -> str | None:
+def facts_of(every: tuple[Named, ...], target: Target, files: AnyFiles, known: dict[Named, str]) -> str | None:
     """What all that is named stands for, as one hash: it changes with any of it. None where something cannot be read.
 
     `known` remembers from manifest to manifest: many name the same base.
@@ -128,7 +128,7 @@ def facts_of(every: tuple[Named, ...], target: Target, files: Files, known: dict
     return hashlib.sha256("\n".join([known[one] for one in every]).encode()).hexdigest()
 
 
-def _input(reader: str, text: str, target: Target, files: Files) -> Input:
+def _input(reader: str, text: str, target: Target, files: AnyFiles) -> Input:
     """What a text stands for; looked up once, since many manifests name the same."""
     key = reader, text, target.folder
     known = files.inputs.get(key)
@@ -137,7 +137,7 @@ def _input(reader: str, text: str, target: Target, files: Files) -> Input:
     return known
 
 
-def _base(text: str, target: Target, files: Files) -> Input:
+def _base(text: str, target: Target, files: AnyFiles) -> Input:
     """A base model: what lies in the repository must look like one, before a job finds out."""
     place = base_location(text, files.root)
     if not isinstance(place, RepositoryPath):
@@ -153,12 +153,12 @@ def _base(text: str, target: Target, files: Files) -> Input:
     return _uploaded(text, files.content(place.path), target)
 
 
-def _tokenizer(text: str, target: Target, files: Files) -> Input:
+def _tokenizer(text: str, target: Target, files: AnyFiles) -> Input:
     place = base_location(text, files.root)
     return _uploaded(text, files.content(place.path), target) if isinstance(place, RepositoryPath) else _elsewhere(text)
 
 
-def _rows(text: str, target: Target, files: Files) -> Input:
+def _rows(text: str, target: Target, files: AnyFiles) -> Input:
     place = data_location(text)
     if not isinstance(place, RepositoryPath):
         return _elsewhere(text)
@@ -173,7 +173,7 @@ def _rows(text: str, target: Target, files: Files) -> Input:
     return _uploaded(text, content, target)
 
 
-def _function(text: str, target: Target, files: Files) -> Input:
+def _function(text: str, target: Target, files: AnyFiles) -> Input:
     """A function of the user's: of a file of the repository, or of a module that the image has."""
     place, _, function = text.rpartition(":")
     if not place.endswith(".py"):
@@ -182,7 +182,7 @@ def _function(text: str, target: Target, files: Files) -> Input:
     return Input(f"{found.uri}:{function}", [found.pin, function], f"{found.shown}:{function}", found.uploads)
 
 
-def _file(text: str, target: Target, files: Files) -> Input:
+def _file(text: str, target: Target, files: AnyFiles) -> Input:
     """A file of the repository that the job reads as it is."""
     place = data_location(text)
     if not isinstance(place, RepositoryPath) or "*" in place.path:
@@ -192,7 +192,7 @@ def _file(text: str, target: Target, files: Files) -> Input:
     return _uploaded(text, files.content(place.path), target)
 
 
-def _template(text: str, target: Target, files: Files) -> Input:
+def _template(text: str, target: Target, files: AnyFiles) -> Input:
     """A template is its text, whether it stands in the manifest or in a file."""
     if is_inline_template(text):
         return _elsewhere(text)
@@ -200,7 +200,7 @@ def _template(text: str, target: Target, files: Files) -> Input:
     return Input(template, template, _shown(text, files.content(text)))
 
 
-def _row_template(text: str, target: Target, files: Files) -> Input:
+def _row_template(text: str, target: Target, files: AnyFiles) -> Input:
     read = _template(text, target, files)
     check_row_template("the template" if is_inline_template(text) else text, read.uri)
     return read
