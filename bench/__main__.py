@@ -6,7 +6,7 @@ import json
 import platform
 import sys
 
-from bench import apply, cli, core, emulator, manifests, plan, scale, training
+from bench import apply, cli, core, emulator, ledger, manifests, plan, scale, training
 
 ROOMS = {
     "apply": apply,
@@ -14,6 +14,7 @@ ROOMS = {
     "core": core,
     "manifests": manifests,
     "emulator": emulator,
+    "ledger": ledger,
     "plan": plan,
     "scale": scale,
     "training": training,

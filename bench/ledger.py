@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import resource
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,14 +22,13 @@ def figures() -> Iterator[Figure]:
     with tempfile.TemporaryDirectory() as folder:
         root, out = Path(folder) / "fleet", Path(folder) / "site"
         write_branch(root, EXPERIMENTS, COMMITS)
-        run = command(*_LEDGER, str(out), folder=root)
-        pages = {"experiments": EXPERIMENTS, "commits": COMMITS}
-        measured = figure("loraform ledger --offline", run, 1, **pages)
+        loraform = str(Path(sys.executable).with_name("loraform"))
+        run = command(loraform, "ledger", "--offline", "--out", str(out), folder=root)
+        begun = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+        measured = figure("loraform ledger --offline", run, 1, experiments=EXPERIMENTS, commits=COMMITS)
+        measured["cpu_s"] = round((resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - begun) / 2, 1)
         sizes = [file.stat().st_size for file in out.rglob("*.html")]
         yield {**measured, "pages": len(sizes), "largest_page": max(sizes), "bytes": sum(sizes)}
-
-
-_LEDGER = (".venv/bin/loraform", "ledger", "--offline", "--out")
 
 
 def write_branch(root: Path, experiments: int, commits: int) -> None:

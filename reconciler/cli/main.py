@@ -42,6 +42,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "diff": "Plan between two revisions, with no cloud at all.",
         "history": "Show the commits of an experiment, and what became of each.",
         "blame": "Show which commit answers requests right now.",
+        "ledger": "Write the history of all experiments as a static site.",
     },
     "On a pull request": {
         "comment": "Write a plan or a report into the one comment, and the plan's id into a status.",
