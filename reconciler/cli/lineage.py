@@ -23,7 +23,7 @@ from reconciler.repo.commits import (
 )
 from reconciler.repo.desired import desired
 from reconciler.repo.files import Files
-from reconciler.repo.manifests import load
+from reconciler.repo.manifests import Loaded, load
 from reconciler.repo.revision import paths_of
 from schemas.experiment import Experiment
 
@@ -41,13 +41,14 @@ class _Read:
     named: frozenset[str]
 
 
-def read_lineage(root: Path, name: str, target: str | None, limit: int) -> tuple[Step, ...]:
+def read_lineage(root: Path, name: str, target: str | None, limit: int, here: Loaded | None = None) -> tuple[Step, ...]:
     """What each commit meant for an experiment, newest first, at most `limit` of its manifest's commits.
 
     Commits that changed only the project file or files that the manifest names are among them where they changed
-    something for the experiment. Raises LoraformError for an unknown name and outside a git repository.
+    something for the experiment. `here` is the tree as it stands, for who has read it. Raises LoraformError for an
+    unknown name and outside a git repository.
     """
-    path = _path_of(root, name, target)
+    path = _path_of(root, name, here or load(root, target))
     touched = commits_of_file(root, path, limit + 1)
     if not touched:
         raise LoraformError(f"{path} is in no commit of this branch.", "Commit it: history is what git remembers.")
@@ -67,8 +68,7 @@ def note_shallow(root: Path, screen: Screen) -> None:
         screen.note("This clone is shallow, older commits are not in it: `git fetch --unshallow` brings them.")
 
 
-def _path_of(root: Path, name: str, target: str | None) -> str:
-    loaded = load(root, target)
+def _path_of(root: Path, name: str, loaded: Loaded) -> str:
     raise_project_errors(loaded)
     for item in loaded.experiments:
         if item.value.name == name:
