@@ -24,7 +24,7 @@ from typing import Any
 
 import reconciler
 import schemas
-from reconciler.core import errors, resources
+from reconciler.core import errors, resources, verdict
 from reconciler.core.target import Target
 from reconciler.repo import sheets
 from reconciler.repo.sheets import Again, Recalled, Sheet
@@ -118,7 +118,7 @@ class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if module == sheets.__name__ and name == Recalled.__name__:
             return lambda path, index, what: Recalled(path, index, what, self._again)
-        for known in (resources, errors, sheets):
+        for known in (resources, verdict, errors, sheets):
             found = getattr(known, name, None) if known.__name__ == module else None
             if isinstance(found, type) and (is_dataclass(found) or issubclass(found, (Enum, tuple))):
                 return found

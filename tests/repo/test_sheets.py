@@ -94,6 +94,17 @@ def test_what_is_remembered_is_what_the_ordinary_reading_says(root: Path) -> Non
     assert believed(root) == len(first)
 
 
+def test_gates_and_roll_outs_are_remembered_as_well(root: Path) -> None:
+    gated = 'evaluation: {gate: ["eval_loss <= 1.2"]}\nserving: {rollout: {steps: [10, 100], hold: 10m}}\n'
+    (root / "experiments/gnu.yaml").write_text(GOOD.format(name="gnu") + gated)
+    ordinary = read(root, {})
+
+    first, second = kept_of(root), kept_of(root)
+
+    assert "experiments/gnu.yaml" in second
+    assert read(root, first) == read(root, second) == ordinary
+
+
 def test_bodies_and_declared_fields_are_read_again_only_when_somebody_looks(root: Path) -> None:
     kept_of(root)
     kept = kept_of(root)["experiments/bee.yaml"]
