@@ -179,3 +179,21 @@ def test_a_commit_hashes_files_folders_and_patterns_as_a_checkout_does(repositor
 )
 def test_patterns_match_as_the_working_tree_does(path: str, pattern: str, right: bool) -> None:
     assert matches(path, pattern) is right
+
+
+def test_what_goes_on_from_another_experiment_is_told_when_that_one_changes(repository: Path) -> None:
+    write_experiment(repository, "zoo")
+    write_experiment(repository, "after", model={"from": "zoo"})
+    commit(repository, "one")
+    write_experiment(repository, "zoo", adapter={"r": 8})
+    commit(repository, "two")
+    write_experiment(repository, "zoo", adapter={"r": 8}, serving={"max_replica_count": 2})
+    commit(repository, "three")
+
+    steps = past_of(repository).steps
+
+    assert [step.point.problem for step in steps["after"]] == ["", ""]
+    assert [(step.point.commit.subject, str(step.kind)) for step in steps["after"]] == [
+        ("two", "new run"),
+        ("one", "new"),
+    ]
