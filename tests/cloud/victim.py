@@ -16,7 +16,7 @@ from reconciler.core.target import Target
 
 
 def start(target: Target, root: Path, desired: tuple[Resource, ...], gate: Path) -> BaseProcess:
-    """A process that applies `desired` for some seconds, once the file `gate` exists."""
+    """A process that applies `desired` for some seconds at most, once the file `gate` exists."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["google.cloud.aiplatform_v1", "google.cloud.storage", "tests.cloud.victim"])
     process = context.Process(target=live, args=(target, root, desired, gate))
@@ -27,4 +27,4 @@ def start(target: Target, root: Path, desired: tuple[Resource, ...], gate: Path)
 def live(target: Target, root: Path, desired: tuple[Resource, ...], gate: Path) -> None:
     while not gate.exists():
         pass
-    converge(open_site(target, root, parallelism=1), Wish(desired), deadline=1.5, interval=0.02)
+    converge(open_site(target, root, parallelism=1), Wish(desired), deadline=6.0, interval=0.02)
