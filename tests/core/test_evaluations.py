@@ -302,3 +302,15 @@ def test_a_commit_with_other_rows_is_told_as_an_evaluation_with_its_own_metrics(
     assert newest.run is not None
     assert oldest.run is not None
     assert (newest.run.metrics, oldest.run.metrics) == ({"eval_loss": 2.0}, {"eval_loss": 1.0})
+
+
+def test_every_evaluation_tells_its_own_identity_and_whose_artifact_it_measured() -> None:
+    run = record(training(), outputs={"evaluation": evaluation(1).identity, "artifact_digest": "one"})
+    apart = measured(2, outputs={"artifact_digest": "one"})
+
+    found = with_evaluations({run.stamp: run}, (apart,))
+
+    own = found[evaluation(1).stamp]
+    assert (own.stamp, own.of, own.metrics) == (evaluation(1).stamp, run.stamp, run.metrics)
+    assert found[evaluation(2).stamp] is apart
+    assert found[run.stamp] is run
