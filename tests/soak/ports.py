@@ -19,7 +19,7 @@ from tests.soak.actors import Actor, Request
 from tests.soak.cloud import Cloud
 
 _READS = ("Get", "List")
-_PAGED = ("ListCustomJobs", "ListModels", "ListModelVersions", "ListEndpoints")
+_PAGED = ("ListCustomJobs", "ListHyperparameterTuningJobs", "ListModels", "ListModelVersions", "ListEndpoints")
 
 
 @dataclass(frozen=True, slots=True)
