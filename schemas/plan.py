@@ -84,7 +84,7 @@ class Change(_Part):
     """One decision about one address."""
 
     experiment: str
-    role: Literal["training", "evaluation", "model", "endpoint", "deployment"]
+    role: Literal["training", "evaluation", "merge", "model", "endpoint", "deployment"]
     kind: str = Field(description="The kind of the API object, as custom_job.")
     action: Action
     reason: str = Field(description="Why: one word or phrase per row of the decision table.")

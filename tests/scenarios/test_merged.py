@@ -19,5 +19,5 @@ def test_a_merged_model_answers_what_its_adapter_learnt_and_the_way_back_costs_n
     assert repository.right_answers("acme-support") >= 0.9
 
     repository.edit("  form: merged\n", "", "support: serve the adapter beside its base")
-    created = [str(step["address"]) for step in repository.plan()["changes"] if step["action"] == "create"]
-    assert not [address for address in created if "training" in address or "merge" in address]
+    created = {step["role"] for step in repository.plan()["changes"] if step["action"] == "create"}
+    assert created == {"evaluation", "model"}
