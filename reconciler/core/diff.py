@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import cast
 
@@ -9,6 +10,7 @@ from reconciler.core.changes import FieldChange
 from reconciler.core.identity import canonical
 from reconciler.core.resources import Json, LiveResource, Resource
 
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _EXACT = (str, bool, int)
 """Types of which two values are the same JSON if, and only if, they are equal."""
 
@@ -50,13 +52,20 @@ def explain(path: str, before: Json, after: Json) -> Iterator[tuple[str, Json, J
 
     found = DeepDiff(before, after, view="tree", verbose_level=2)
     parts = {
-        path + cast(str, level.path(force="fake")).removeprefix("root"): (level.t1, level.t2)
+        path + "".join(map(_step, level.path(output_format="list"))): (level.t1, level.t2)
         for group in found.values()
         for level in group
     }
     for part in sorted(parts):
         old, new = (None if _absent(value) else value for value in parts[part])
         yield part, cast(Json, old), cast(Json, new)
+
+
+def _step(key: str | int) -> str:
+    """A step into a container as a manifest's reader writes it: `[0]`, `.expr`, `['an odd key']`."""
+    if isinstance(key, int):
+        return f"[{key}]"
+    return f".{key}" if _PLAIN.fullmatch(key) else f"[{key!r}]"
 
 
 def _both_containers(before: Json, after: Json) -> bool:

@@ -15,6 +15,8 @@ from tests.cli.conftest import LORAFORM, write_experiment
 from tests.cli.crash_world import World, open_world
 from tests.emulator_fixture import emulator_calls, post
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:

@@ -9,8 +9,11 @@ import urllib.request
 from pathlib import Path
 
 import psutil
+import pytest
 
 from tests.cli.conftest import LORAFORM, Loraform
+
+pytestmark = pytest.mark.slow
 
 
 def server(repository: Path) -> dict[str, object]:

@@ -11,6 +11,8 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from reconciler.cloud.claims import LOCAL_TTL
 from reconciler.cloud.clock import Clock
 from reconciler.cloud.site import Site, open_site
@@ -21,6 +23,8 @@ from tests.cloud.proxy import Assassin, running_proxy
 from tests.cloud.story import actions, already_trained, calm, endpoints, jobs, live, messages, models, settle
 from tests.cloud.victim import start
 from tests.cloud.wishes import whole
+
+pytestmark = pytest.mark.slow
 
 BOUNDARIES = 40
 """More changing requests than any of these applies makes."""

@@ -154,6 +154,7 @@ def test_of_two_who_judge_at_once_the_second_registers_nothing(site: Site) -> No
     assert label_of(site).startswith("failed-")
 
 
+@pytest.mark.slow
 def test_killed_anywhere_between_the_metrics_and_the_registration_a_gate_speaks_once(
     target: Target, tmp_path: Path
 ) -> None:

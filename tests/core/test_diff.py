@@ -15,9 +15,15 @@ def test_a_list_is_explained_by_what_came_and_went() -> None:
 
 
 def test_a_mapping_is_explained_by_its_smallest_parts() -> None:
-    parts = list(explain("run.env", {"A": "1", "B": {"C": 1}}, {"B": {"C": 2}}))
+    parts = list(explain("run.env", {"A": "1", "B": {"C": 1}, "a b": 1}, {"B": {"C": 2}, "a b": 2}))
 
-    assert parts == [("run.env['A']", "1", None), ("run.env['B']['C']", 1, 2)]
+    assert parts == [("run.env.A", "1", None), ("run.env.B.C", 1, 2), ("run.env['a b']", 1, 2)]
+
+
+def test_a_mapping_in_a_list_is_named_by_its_place() -> None:
+    parts = list(explain("evaluation.gate", [{"expr": "a > 1"}], [{"expr": "a > 2"}]))
+
+    assert parts == [("evaluation.gate[0].expr", "a > 1", "a > 2")]
 
 
 def test_a_field_that_was_left_out_before_was_at_its_default() -> None:

@@ -13,6 +13,8 @@ from google.cloud import aiplatform_v1 as v1
 
 from tests.emulator.clients import Cloud, until
 
+pytestmark = pytest.mark.slow
+
 QUICK = {"period_seconds": 1, "failure_threshold": 1}
 
 

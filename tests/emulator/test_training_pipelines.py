@@ -14,6 +14,8 @@ from google.protobuf import json_format, struct_pb2
 
 from tests.emulator.clients import Cloud, client, until
 
+pytestmark = pytest.mark.slow
+
 TASK = "gs://google-cloud-aiplatform/schema/trainingjob/definition/custom_task_1.0.0.yaml"
 OVER = ("PIPELINE_STATE_SUCCEEDED", "PIPELINE_STATE_FAILED", "PIPELINE_STATE_CANCELLED")
 

@@ -9,8 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from images.train.lock import this_process
 from tests.images.train.conftest import IDENTITY
+
+pytestmark = pytest.mark.slow
 
 Write = Callable[..., Path]
 
