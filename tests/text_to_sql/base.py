@@ -1,4 +1,4 @@
-"""A tiny base model without a chat template that has read schemas, queries and questions, but never one after another.
+"""A tiny base model without a chat template that can repeat what it has read, and has read queries without questions.
 
 Two million parameters, a fixed number of steps in full precision: the same seed gives the same model.
 """
@@ -11,7 +11,8 @@ from typing import Any
 
 from tests.text_to_sql.rows import corpus
 
-STEPS, BATCH, LENGTH = 120, 64, 48
+STEPS, BATCH = 150, 64
+ANSWER_WEIGHT, OTHER_WEIGHT = 1.0, 0.1
 
 
 def make_base(folder: Path, steps: int = STEPS) -> None:
@@ -20,7 +21,7 @@ def make_base(folder: Path, steps: int = STEPS) -> None:
     from transformers import LlamaConfig, LlamaForCausalLM
 
     texts = list(corpus(6000, seed=5))
-    tokenizer = _tokenizer(texts)
+    tokenizer = _tokenizer([before + after for before, after in texts])
     torch.manual_seed(5)
     model = LlamaForCausalLM(
         LlamaConfig(
@@ -37,22 +38,30 @@ def make_base(folder: Path, steps: int = STEPS) -> None:
         )
     )
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
+    rows = [_encoded(tokenizer, *text) for text in texts]
     dice = random.Random(5)
     for step in range(steps):
-        chosen = [
-            [*tokenizer(text)["input_ids"], tokenizer.eos_token_id][:LENGTH] for text in dice.sample(texts, BATCH)
-        ]
-        width = max(map(len, chosen))
-        ids = torch.tensor([[*one, *[tokenizer.pad_token_id] * (width - len(one))] for one in chosen])
-        labels = torch.tensor([[*one, *[-100] * (width - len(one))] for one in chosen])
+        chosen = dice.sample(rows, BATCH)
+        width = max(len(ids) for ids, _ in chosen)
+        ids = torch.tensor([[*one, *[tokenizer.pad_token_id] * (width - len(one))] for one, _ in chosen])
+        weights = torch.tensor([[*one, *[0.0] * (width - len(one))] for _, one in chosen])
         for group in optimizer.param_groups:
-            group["lr"] = 2e-3 * min(1.0, (step + 1) / 20, (steps - step) / 40)
-        model(input_ids=ids, attention_mask=(ids != tokenizer.pad_token_id).long(), labels=labels).loss.backward()
+            group["lr"] = 2e-3 * min(1.0, (step + 1) / 30, (steps - step) / 60)
+        logits = model(input_ids=ids, attention_mask=(ids != tokenizer.pad_token_id).long()).logits
+        losses = torch.nn.functional.cross_entropy(logits[:, :-1].transpose(1, 2), ids[:, 1:], reduction="none")
+        loss = (losses * weights[:, 1:]).sum() / weights[:, 1:].sum()
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+
+
+def _encoded(tokenizer: Any, before: str, after: str) -> tuple[list[int], list[float]]:
+    """Token ids, and how much each counts: what follows, and only a little what it follows on."""
+    first, second = tokenizer(before)["input_ids"], [*tokenizer(after)["input_ids"], tokenizer.eos_token_id]
+    return [*first, *second], [OTHER_WEIGHT] * len(first) + [ANSWER_WEIGHT] * len(second)
 
 
 def _tokenizer(texts: list[str]) -> Any:

@@ -45,13 +45,34 @@ def rows(count: int, seed: int) -> list[dict[str, str]]:
     return list(found.values())
 
 
-def corpus(count: int, seed: int) -> Iterator[str]:
-    """What the base has read before: schemas and queries about them, with no question beside them."""
+def corpus(count: int, seed: int) -> Iterator[tuple[str, str]]:
+    """What the base has read before, as (what stands there, what follows): schemas and what to repeat of them, and
+    queries on their own. No question stands beside the query that answers it.
+    """
     dice = random.Random(seed)
     for _ in range(count):
         row = _row(dice)
-        parts = [row["sql_context"], row["sql"], row["sql_prompt"]]
-        yield dice.choice(parts) if dice.random() < 0.5 else " ".join(dice.sample(parts, 2)[:1] * 2)
+        kind = dice.random()
+        if kind < 0.7:
+            schema = row["sql_context"]
+            known = [
+                word for word in schema.replace("(", " ").replace(")", " ").replace(",", " ").split() if word.islower()
+            ]
+            words = [*dice.sample(known, dice.randrange(1, 4)), *_values(dice)]
+            dice.shuffle(words)
+            said = " ".join(words)
+            yield f"{schema}\n-- Repeat {said}.\n", said
+        elif kind < 0.9:
+            yield "", row["sql"]
+        else:
+            yield row["sql_context"], f"\n-- {row['sql_prompt']}"
+
+
+def _values(dice: random.Random) -> list[str]:
+    """A number and a text such as queries have."""
+    topic = dice.choice(TOPICS)
+    text = dice.choice(topic.texts[dice.choice(sorted(topic.texts))])
+    return dice.sample([str(10 * dice.randrange(1, 10)), str(dice.randrange(2, 6)), text], dice.randrange(1, 4))
 
 
 def _row(dice: random.Random) -> dict[str, str]:
